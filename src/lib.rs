@@ -1,2 +1,5 @@
 //! stub
 #![forbid(unsafe_code)]
+
+pub mod executor;
+pub mod model;

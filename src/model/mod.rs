@@ -1,0 +1,13 @@
+//! The words of the project as types. Knows nobody else, does no I/O, asks no clock.
+//!
+//! Times come in as arguments ([`time::Now`]); what a user sees is in [`status`], and every reason that a status can give
+//! is one variant of [`status::Reason`].
+
+pub mod desired;
+pub mod id;
+pub mod metric;
+pub mod problem;
+pub mod profile;
+pub mod status;
+pub mod time;
+pub mod workload;

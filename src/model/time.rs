@@ -1,0 +1,90 @@
+//! Time as data: two clocks that the code is handed and never asks for.
+
+use std::time::Duration;
+
+/// Milliseconds of the boot-time clock (`CLOCK_BOOTTIME`): monotonic, goes on through suspend, starts at 0 with the machine.
+/// All timers and ages live on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    /// The moment `after` later; saturates.
+    #[must_use]
+    pub fn plus(self, after: Duration) -> Mono {
+        Mono(self.0.saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// How long ago `earlier` was; zero if it lies ahead.
+    #[must_use]
+    pub fn since(self, earlier: Mono) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Milliseconds since 1970 UTC: for people (and cron), never for timers; it may jump.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Wall(pub i64);
+
+impl Wall {
+    /// RFC 3339 in UTC with milliseconds: `2026-11-21T08:00:00.000Z`.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        chrono::DateTime::from_timestamp_millis(self.0)
+            .unwrap_or_default()
+            .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+    }
+
+    /// Reads RFC 3339, any offset.
+    ///
+    /// # Errors
+    /// A sentence that says what would be right.
+    pub fn parse_rfc3339(text: &str) -> Result<Wall, String> {
+        chrono::DateTime::parse_from_rfc3339(text)
+            .map(|at| Wall(at.timestamp_millis()))
+            .map_err(|why| format!("{text:?} is not an RFC 3339 time ({why}); write 2026-11-21T08:00:00Z"))
+    }
+
+    /// The moment `after` later; saturates.
+    #[must_use]
+    pub fn plus(self, after: Duration) -> Wall {
+        Wall(self.0.saturating_add(i64::try_from(after.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// `HH:MM:SS` in UTC, for sentences.
+    #[must_use]
+    pub fn clock(self) -> String {
+        chrono::DateTime::from_timestamp_millis(self.0).unwrap_or_default().format("%H:%M:%SZ").to_string()
+    }
+}
+
+impl serde::Serialize for Wall {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.rfc3339())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Wall {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = <String as serde::Deserialize>::deserialize(from)?;
+        Wall::parse_rfc3339(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Both clocks, read together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// For timers and ages.
+    pub mono: Mono,
+    /// For people.
+    pub wall: Wall,
+}
+
+impl Now {
+    /// What the wall clock showed, or will show, at `at`.
+    #[must_use]
+    pub fn wall_at(&self, at: Mono) -> Wall {
+        let ahead =
+            i64::try_from(at.0).unwrap_or(i64::MAX).saturating_sub(i64::try_from(self.mono.0).unwrap_or(i64::MAX));
+        Wall(self.wall.0.saturating_add(ahead))
+    }
+}
