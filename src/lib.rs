@@ -1,5 +1,8 @@
 //! stub
 #![forbid(unsafe_code)]
 
+pub mod clock;
 pub mod executor;
+pub mod gates;
 pub mod model;
+pub mod scheduler;

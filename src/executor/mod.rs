@@ -11,7 +11,39 @@ use std::sync::Arc;
 use crate::model::id::WorkloadId;
 use crate::model::status::Reason;
 use crate::model::time::Wall;
-use crate::model::workload::{SharedWorkload, SpecHash};
+use crate::model::workload::{Kind, SharedWorkload, SpecHash};
+
+/// Which executor: one for each kind, and for pods one for each podman.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ExecutorId {
+    /// Commands on the device itself.
+    Shell,
+    /// The system's podman.
+    Podman,
+    /// The user's podman.
+    PodmanRootless,
+    /// A Kubernetes cluster.
+    K8s,
+    /// MicroShift.
+    Microshift,
+    /// Ansible playbooks.
+    Ansible,
+}
+
+impl ExecutorId {
+    /// Whose a workload of this kind is.
+    #[must_use]
+    pub fn of(kind: Kind, rootless: bool) -> ExecutorId {
+        match kind {
+            Kind::Shell => ExecutorId::Shell,
+            Kind::Pod if rootless => ExecutorId::PodmanRootless,
+            Kind::Pod => ExecutorId::Podman,
+            Kind::K8s => ExecutorId::K8s,
+            Kind::Microshift => ExecutorId::Microshift,
+            Kind::Ansible => ExecutorId::Ansible,
+        }
+    }
+}
 
 /// One started copy of a workload, as its executor knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,205 @@
+//! What is remembered of a workload between two plans.
+
+use crate::executor::{End, ExecutorId, Handle, Instance, Phase};
+use crate::model::id::WorkloadId;
+use crate::model::status::Reason;
+use crate::model::time::{Mono, Now, Wall};
+use crate::model::workload::{Retry, SharedWorkload, SpecHash};
+
+use std::time::Duration;
+
+/// A run this long resets the count of failures (SPEC "Retry").
+pub const RESET_AFTER: Duration = Duration::from_secs(600);
+
+/// An executor that is asked for nothing else of this workload until it has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// One copy is being started.
+    Start,
+    /// It is told to stop.
+    Stop,
+    /// What is left of an ended one is taken away.
+    Remove,
+}
+
+/// An instance and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The executor that knows it.
+    pub by: ExecutorId,
+    /// What it told.
+    pub instance: Instance,
+}
+
+impl Seen {
+    /// It has not ended.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.instance.phase == Phase::Running
+    }
+}
+
+/// The wait before the next try.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backoff {
+    /// Bad ends and failed operations in a row.
+    pub failures: u32,
+    /// Not to be started before.
+    pub until: Option<Mono>,
+    /// Why the last operation failed; `None` after one that did not.
+    pub error: Option<(Reason, String)>,
+}
+
+/// Everything the scheduler knows of one workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Book {
+    /// Who it is.
+    pub id: WorkloadId,
+    /// What should be; `None`: it should not be here.
+    pub desired: Option<SharedWorkload>,
+    /// What is; more than one is a fault that is mended.
+    pub instances: Vec<Seen>,
+    /// The operation under way.
+    pub operation: Option<Operation>,
+    /// The retry.
+    pub backoff: Backoff,
+    /// What was adopted rather than started by this agent.
+    pub adopted: Option<Handle>,
+    /// What was removed last: late news of it mean nothing.
+    pub removed: Option<Handle>,
+    /// How often its gates had fallen when it was last started or first seen.
+    pub falls: Option<u64>,
+    /// Code of its last end.
+    pub last_exit_code: Option<i32>,
+    /// When its last run started.
+    pub last_run: Option<Wall>,
+    /// Starts that followed an end of its own.
+    pub restarts: u64,
+    /// The next start follows an end of its own.
+    pub ended_by_itself: bool,
+    /// When its executor was last heard about it.
+    pub observed_at: Option<Wall>,
+    /// Counts what happened here; a list that began before is older news.
+    pub touched: u64,
+    /// When the run at hand was first seen running.
+    pub running_since: Option<Mono>,
+}
+
+impl Book {
+    /// An empty page.
+    #[must_use]
+    pub fn new(id: WorkloadId) -> Book {
+        Book {
+            id,
+            desired: None,
+            instances: Vec::new(),
+            operation: None,
+            backoff: Backoff::default(),
+            adopted: None,
+            removed: None,
+            falls: None,
+            last_exit_code: None,
+            last_run: None,
+            restarts: 0,
+            ended_by_itself: false,
+            observed_at: None,
+            touched: 0,
+            running_since: None,
+        }
+    }
+
+    /// Takes a new wish; another version forgets the old one's failures.
+    pub fn set_desired(&mut self, desired: Option<SharedWorkload>) {
+        let hash = |workload: &Option<SharedWorkload>| workload.as_ref().map(|w| w.hash.clone());
+        if hash(&self.desired) != hash(&desired) {
+            self.backoff = Backoff::default();
+            self.ended_by_itself = false;
+        }
+        self.desired = desired;
+    }
+
+    /// Takes news of an instance. An end is final: later news that it runs are older than that.
+    pub fn observe(&mut self, by: ExecutorId, instance: Instance, now: Now) {
+        if self.removed.as_ref() == Some(&instance.handle) {
+            return;
+        }
+        self.observed_at = Some(now.wall);
+        self.last_run = self.last_run.max(Some(instance.started_at));
+        let known = self.instances.iter().position(|known| known.instance.handle == instance.handle);
+        let was_ended = known.and_then(|at| self.instances.get(at)).is_some_and(|seen| !seen.runs());
+        if was_ended {
+            return;
+        }
+        match &instance.phase {
+            Phase::Running => self.running_since = self.running_since.or(Some(now.mono)),
+            Phase::Ended(end) => self.note_end(end, &instance.hash, now),
+        }
+        match known.and_then(|at| self.instances.get_mut(at)) {
+            Some(slot) => *slot = Seen { by, instance },
+            None => {
+                self.instances.push(Seen { by, instance });
+                self.instances.sort_by(|a, b| a.instance.handle.cmp(&b.instance.handle));
+            }
+        }
+    }
+
+    /// Takes the news that an instance is gone.
+    pub fn forget(&mut self, handle: &Handle, now: Now) {
+        self.instances.retain(|known| known.instance.handle != *handle);
+        self.removed = Some(handle.clone());
+        self.observed_at = Some(now.wall);
+        if self.adopted.as_ref() == Some(handle) {
+            self.adopted = None;
+        }
+    }
+
+    /// Counts a failure and plans the next try.
+    pub fn note_failure(&mut self, reason: Reason, message: String, now: Now) {
+        self.backoff.failures = self.backoff.failures.saturating_add(1);
+        self.backoff.until = Some(now.mono.plus(self.retry().interval(self.backoff.failures)));
+        self.backoff.error = Some((reason, message));
+    }
+
+    fn note_end(&mut self, end: &End, hash: &SpecHash, now: Now) {
+        self.last_exit_code = end.code;
+        let ran = self.running_since.take().map_or(Duration::ZERO, |since| now.mono.since(since));
+        let ours = self.operation == Some(Operation::Stop);
+        let of_this_version = self.desired.as_ref().is_some_and(|w| w.hash == *hash);
+        if ours || !of_this_version {
+            return;
+        }
+        if ran >= RESET_AFTER {
+            self.backoff.failures = 0;
+        }
+        self.ended_by_itself = true;
+        self.backoff.error = None;
+        self.backoff.until = None;
+        if end.code == Some(0) {
+            self.backoff.failures = 0;
+        } else {
+            self.backoff.failures = self.backoff.failures.saturating_add(1);
+        }
+        if !end.cut_off {
+            // The wait counts from the end itself, which may have been while no agent was there.
+            let interval = self.retry().interval(self.backoff.failures.max(1));
+            let ago = u64::try_from(now.wall.0.saturating_sub(end.at.0)).unwrap_or(0);
+            self.backoff.until = Some(now.mono.plus(interval.saturating_sub(Duration::from_millis(ago))));
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        self.desired.as_ref().map_or(Retry::DEFAULT, |workload| workload.retry)
+    }
+
+    /// The executor that what is desired belongs to.
+    #[must_use]
+    pub fn executor(&self) -> Option<ExecutorId> {
+        self.desired.as_ref().map(|workload| ExecutorId::of(workload.kind, workload.rootless))
+    }
+
+    /// Nothing is left to remember or to say.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.desired.is_none() && self.instances.is_empty() && self.operation.is_none()
+    }
+}

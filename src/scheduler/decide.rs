@@ -1,0 +1,224 @@
+//! The rules: what is done with one workload now, and what is said about it (SPEC "Scheduler").
+
+use std::collections::BTreeMap;
+
+use crate::executor::{End, ExecutorId, Handle, Phase};
+use crate::gates::Gate;
+use crate::model::status::{Reason, State};
+use crate::model::time::Mono;
+use crate::model::workload::{Payload, RestartPolicy, Workload};
+
+use super::book::{Book, Operation, Seen};
+
+/// Whether an executor can be asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// It was not asked yet: nothing is known, so nothing is decided.
+    #[default]
+    Unasked,
+    /// It answered.
+    Reachable,
+    /// It did not: why, and what to do, in a sentence.
+    Unreachable(String),
+    /// This version of the agent has none for that kind.
+    Absent,
+}
+
+/// Whether each executor can be asked; one that is not there is [`Reach::Absent`].
+pub type Reaches = BTreeMap<ExecutorId, Reach>;
+
+/// All that the decision about one workload rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// What is desired, observed and remembered.
+    pub book: &'a Book,
+    /// What its profiles say.
+    pub gate: Gate,
+    /// How often its gates have fallen.
+    pub falls: u64,
+    /// Whether its executor can be asked.
+    pub reaches: &'a Reaches,
+    /// The agent stops and takes its workloads along.
+    pub shutting_down: bool,
+    /// The boot-time clock.
+    pub now: Mono,
+}
+
+impl Situation<'_> {
+    fn reach(&self, executor: ExecutorId) -> &Reach {
+        self.reaches.get(&executor).unwrap_or(&Reach::Absent)
+    }
+
+    /// Until when a failed stop or removal is not tried again.
+    fn held_back(&self) -> Option<Mono> {
+        self.book.backoff.error.as_ref().and(self.book.backoff.until).filter(|until| *until > self.now)
+    }
+}
+
+/// What is done next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start one copy.
+    Start,
+    /// Ask this one to end.
+    Stop(ExecutorId, Handle),
+    /// Take away what is left of this one.
+    Remove(ExecutorId, Handle),
+}
+
+/// The decision about one workload, with its explanation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What is said; `None`: nothing yet (its executor was not asked), or nothing any more.
+    pub say: Option<(State, Reason)>,
+    /// What is done, if anything.
+    pub action: Option<Action>,
+    /// When to decide again even if nothing happens.
+    pub wake: Option<Mono>,
+}
+
+impl Verdict {
+    fn say(state: State, reason: Reason) -> Verdict {
+        Verdict { say: Some((state, reason)), action: None, wake: None }
+    }
+
+    fn act(mut self, action: Action) -> Verdict {
+        self.action = Some(action);
+        self
+    }
+
+    fn until(mut self, wake: Option<Mono>) -> Verdict {
+        self.wake = wake;
+        self
+    }
+}
+
+/// Decides one workload. Pure: the same situation gives the same verdict.
+#[must_use]
+pub fn decide(at: &Situation<'_>) -> Verdict {
+    match at.book.operation {
+        None => settled(at),
+        // One operation at a time: what else is to be done waits for its outcome.
+        Some(Operation::Start) => Verdict::say(State::Deploying, Reason::Starting),
+        Some(Operation::Stop) => Verdict::say(State::Running, Reason::Stopping),
+        Some(Operation::Remove) => Verdict { action: None, ..settled(at) },
+    }
+}
+
+fn settled(at: &Situation<'_>) -> Verdict {
+    let lost = |seen: &Seen| matches!(at.reach(seen.by), Reach::Unreachable(_));
+    if at.book.instances.iter().any(lost) {
+        return unreachable(at.book);
+    }
+    let Some(desired) = at.book.desired.as_deref() else {
+        return leave(at, None);
+    };
+    let executor = ExecutorId::of(desired.kind, desired.rootless);
+    let wrong = match (at.reach(executor), &desired.payload) {
+        (Reach::Unasked, _) => return Verdict { say: None, action: None, wake: None },
+        (_, Payload::Invalid(_)) => Some(Reason::InvalidSpec),
+        (Reach::Absent, _) => Some(Reason::NotSupported),
+        (Reach::Unreachable(_), _) => return unreachable(at.book),
+        (Reach::Reachable, _) => desired.cron.as_ref().map(|_| Reason::NotSupported),
+    };
+    if at.shutting_down {
+        return leave(at, Some((State::Inactive, Reason::ShuttingDown)));
+    }
+    if let Some(reason) = wrong {
+        return leave(at, Some((State::Error, reason)));
+    }
+    match at.gate {
+        Gate::Closed { reason, .. } => leave(at, Some((State::Inactive, reason))),
+        Gate::Open { .. } => run(at, desired),
+    }
+}
+
+fn unreachable(book: &Book) -> Verdict {
+    let seen = book.observed_at.is_some();
+    Verdict::say(if seen { State::Unknown } else { State::Error }, Reason::ExecutorUnreachable)
+}
+
+/// It should not run here: whatever is left of it goes, then `then` is said.
+fn leave(at: &Situation<'_>, then: Option<(State, Reason)>) -> Verdict {
+    if let Some(running) = at.book.instances.iter().find(|seen| seen.runs()) {
+        return end_of(at, running, Some((State::Running, Reason::Stopping)));
+    }
+    match at.book.instances.first() {
+        Some(ended) => end_of(at, ended, then),
+        None => Verdict { say: then, action: None, wake: None },
+    }
+}
+
+/// A running one is stopped, an ended one removed; after a failure of that, not before its time.
+fn end_of(at: &Situation<'_>, seen: &Seen, say: Option<(State, Reason)>) -> Verdict {
+    let verdict = Verdict { say, action: None, wake: at.held_back() };
+    let handle = seen.instance.handle.clone();
+    match verdict.wake {
+        Some(_) => verdict,
+        None if seen.runs() => verdict.act(Action::Stop(seen.by, handle)),
+        None => verdict.act(Action::Remove(seen.by, handle)),
+    }
+}
+
+/// It should run here, once, in this version.
+fn run(at: &Situation<'_>, desired: &Workload) -> Verdict {
+    let executor = ExecutorId::of(desired.kind, desired.rootless);
+    let ours = |seen: &&Seen| seen.instance.hash == desired.hash && seen.by == executor;
+    let keep = at.book.instances.iter().filter(|seen| seen.runs()).find(ours);
+    // Doubles and other versions go first, running ones before ended ones.
+    let is = |one: Option<&Seen>, seen: &Seen| one.is_some_and(|one| one.instance.handle == seen.instance.handle);
+    if let Some(running) = at.book.instances.iter().find(|seen| seen.runs() && !is(keep, seen)) {
+        return end_of(at, running, Some((State::Running, Reason::Stopping)));
+    }
+    let last = at.book.instances.iter().filter(|seen| !seen.runs() && keep.is_none()).rfind(ours);
+    if let Some(old) = at.book.instances.iter().find(|seen| !is(keep, seen) && !is(last, seen)) {
+        let (state, reason) = match keep {
+            Some(keep) => runs(at.book, keep),
+            None => (State::Deploying, Reason::Starting),
+        };
+        return end_of(at, old, Some((state, reason)));
+    }
+    match (keep, last.map(|last| (last, &last.instance.phase))) {
+        (Some(keep), _) => {
+            let (state, reason) = runs(at.book, keep);
+            Verdict::say(state, reason)
+        }
+        (None, Some((last, Phase::Ended(end)))) => after_end(at, desired, last, end),
+        (None, _) => start(at),
+    }
+}
+
+fn runs(book: &Book, seen: &Seen) -> (State, Reason) {
+    let adopted = book.adopted.as_ref() == Some(&seen.instance.handle);
+    (State::Running, if adopted { Reason::Adopted } else { Reason::Running })
+}
+
+fn after_end(at: &Situation<'_>, desired: &Workload, last: &Seen, end: &End) -> Verdict {
+    let well = end.code == Some(0);
+    let again = match desired.restart {
+        RestartPolicy::Always => true,
+        RestartPolicy::OnFailure => !well,
+        RestartPolicy::Never => false,
+    };
+    // A gate that closed and opened again between two plans asks for a new run as well.
+    let asked_again = at.book.falls.is_some_and(|seen| seen != at.falls);
+    match at.book.backoff.until.filter(|until| *until > at.now) {
+        _ if !again && !asked_again && well => Verdict::say(State::Stopped, Reason::Completed),
+        _ if !again && !asked_again => Verdict::say(State::Exited, Reason::Failed),
+        Some(until) if again && at.book.backoff.error.is_none() => {
+            Verdict::say(State::Ready, Reason::BackOff).until(Some(until))
+        }
+        _ => end_of(at, last, Some((State::Deploying, Reason::Starting))),
+    }
+}
+
+fn start(at: &Situation<'_>) -> Verdict {
+    let starting = Verdict::say(State::Deploying, Reason::Starting);
+    match (at.book.backoff.until.filter(|until| *until > at.now), &at.book.backoff.error) {
+        (None, _) => starting.act(Action::Start),
+        (Some(until), Some((reason, _))) => Verdict::say(State::Error, *reason).until(Some(until)),
+        // Ended well and asked for again: nothing to wait for.
+        (Some(_), None) if at.book.backoff.failures == 0 => starting.act(Action::Start),
+        (Some(until), None) => Verdict::say(State::Ready, Reason::BackOff).until(Some(until)),
+    }
+}

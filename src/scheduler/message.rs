@@ -1,0 +1,228 @@
+//! What is said of a workload: the status object, with its sentence.
+
+use std::sync::Arc;
+
+use crate::executor::{End, ExecutorId, Handle, Phase};
+use crate::gates::{Gate, Gates};
+use crate::model::status::{Reason, State, WorkloadStatus};
+use crate::model::time::{Mono, Now, Wall};
+use crate::model::workload::{Payload, Workload};
+
+use super::book::{Book, Seen};
+use super::decide::{Reach, Reaches, Verdict};
+
+/// What a status is made of, cheap to compare: the sentence is made again only when one of these changes.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Facts {
+    state: State,
+    reason: Reason,
+    /// The very object that was desired; its address tells versions apart without comparing them.
+    desired: Option<usize>,
+    handle: Option<Handle>,
+    until: Option<Mono>,
+    cpu_quota_us: Option<u32>,
+    failures: u32,
+    restarts: u64,
+    last_exit_code: Option<i32>,
+    /// How often the truth of any condition of its profiles changed.
+    gate_changes: u64,
+    unreachable: Option<String>,
+}
+
+impl Facts {
+    pub(super) fn of(book: &Book, say: (State, Reason), verdict: &Verdict, reaches: &Reaches, gates: &Gates) -> Facts {
+        let (state, reason) = say;
+        let gate_refs = book.desired.as_ref().map_or(&[][..], |workload| &workload.gates);
+        let cpu_quota_us = match gates.gate(gate_refs) {
+            Gate::Open { cpu_quota_us } => cpu_quota_us,
+            Gate::Closed { .. } => None,
+        };
+        Facts {
+            state,
+            reason,
+            desired: book.desired.as_ref().map(|workload| Arc::as_ptr(workload) as usize),
+            handle: book.instances.last().map(|seen| seen.instance.handle.clone()),
+            until: verdict.wake,
+            cpu_quota_us,
+            failures: book.backoff.failures,
+            restarts: book.restarts,
+            last_exit_code: book.last_exit_code,
+            gate_changes: gates.changes(gate_refs),
+            unreachable: (reason == Reason::ExecutorUnreachable).then(|| unreachable(book, reaches)),
+        }
+    }
+}
+
+/// The status object. `None` for an orphan: what nobody wanted since this agent started is removed, not shown.
+pub(super) fn status(
+    book: &Book,
+    facts: &Facts,
+    before: Option<&WorkloadStatus>,
+    reaches: &Reaches,
+    gates: &Gates,
+    now: Now,
+) -> Option<WorkloadStatus> {
+    let message = sentence(book, facts, reaches, gates, now);
+    let unchanged = |last: &&WorkloadStatus| (last.state, last.reason) == (facts.state, facts.reason);
+    let since = before.filter(unchanged).map_or(now.wall, |last| last.since);
+    let observed_at = book.observed_at.unwrap_or(now.wall);
+    let Some(workload) = book.desired.as_deref() else {
+        let last = before?.clone();
+        let WorkloadStatus { namespace, name, kind, rootless, hash, .. } = last.clone();
+        let (state, reason) = (facts.state, facts.reason);
+        return Some(WorkloadStatus {
+            namespace,
+            name,
+            kind,
+            rootless,
+            hash,
+            state,
+            reason,
+            message,
+            since,
+            observed_at,
+            ..last
+        });
+    };
+    Some(WorkloadStatus {
+        namespace: workload.id.namespace().into(),
+        name: workload.id.name().into(),
+        kind: workload.kind,
+        rootless: workload.rootless,
+        state: facts.state,
+        reason: facts.reason,
+        message,
+        since,
+        observed_at,
+        hash: workload.hash.short().into(),
+        restarts: book.restarts,
+        last_exit_code: book.last_exit_code,
+        last_run: book.last_run,
+        next_run: facts.until.map(|until| now.wall_at(until)),
+        cpu_quota_us: facts.cpu_quota_us,
+        warnings: warnings(book, workload, facts),
+        profiles: gates.gate_status(&workload.gates),
+    })
+}
+
+fn warnings(book: &Book, workload: &Workload, facts: &Facts) -> Vec<String> {
+    let mut warnings = workload.warnings.clone();
+    warnings.extend(book.instances.iter().flat_map(|seen| seen.instance.warnings.iter().cloned()));
+    if facts.cpu_quota_us.is_some() {
+        // No executor of this version can change the quota of what runs.
+        warnings.push(format!(
+            "LimitNotEnforced: cpu of a condition is not applied to workloads of kind {} by this version",
+            workload.kind.as_str()
+        ));
+    }
+    warnings
+}
+
+fn unreachable(book: &Book, reaches: &Reaches) -> String {
+    let lost = |executor: &ExecutorId| match reaches.get(executor) {
+        Some(Reach::Unreachable(why)) => Some(why.clone()),
+        _ => None,
+    };
+    let owners = book.instances.iter().map(|seen| seen.by).chain(book.executor());
+    owners.filter_map(|executor| lost(&executor)).next().unwrap_or_default()
+}
+
+fn sentence(book: &Book, facts: &Facts, reaches: &Reaches, gates: &Gates, now: Now) -> String {
+    let at = |when: Option<Mono>| when.map_or_else(String::new, |when| now.wall_at(when).clock());
+    let why = || book.desired.as_deref().map_or_else(String::new, |workload| gates.explain(&workload.gates, now));
+    let because = || match book.desired.as_deref() {
+        Some(workload) if !workload.gates.is_empty() => format!("; {}", why()),
+        _ => String::new(),
+    };
+    match facts.reason {
+        Reason::ConditionFalse | Reason::UnknownProfile => why(),
+        Reason::ShuttingDown => "the agent stops and takes its workloads along (workloads.on_exit: stop)".into(),
+        Reason::Starting => format!("is being started{}", because()),
+        Reason::Running => format!("runs since {}{}", started(book).clock(), because()),
+        Reason::Adopted => {
+            format!("was running when the agent started (since {}) and goes on{}", started(book).clock(), because())
+        }
+        Reason::Stopping => format!("told to stop, still there: {}", stopping(book, facts, gates, now)),
+        Reason::BackOff => format!(
+            "{}; started again at {} ({} in a row){}",
+            ended(book),
+            at(facts.until),
+            plural(facts.failures, "failure"),
+            tail(book)
+        ),
+        Reason::InvalidSpec => match book.desired.as_deref().map(|workload| (&workload.payload, &workload.origin)) {
+            Some((Payload::Invalid(why), origin)) => format!("{origin}: {why}"),
+            _ => "its spec is not valid".into(),
+        },
+        Reason::NotSupported => not_supported(book, reaches),
+        Reason::ExecutorUnreachable => facts.unreachable.clone().unwrap_or_default(),
+        Reason::StartFailed | Reason::StopFailed => match &book.backoff.error {
+            Some((_, why)) => format!("{why}; tried again at {}", at(facts.until)),
+            None => format!("tried again at {}", at(facts.until)),
+        },
+        Reason::Completed => format!("{}; not started again (restartPolicy: {})", ended(book), policy(book)),
+        Reason::Failed => format!("{}; not started again (restartPolicy: {}){}", ended(book), policy(book), tail(book)),
+    }
+}
+
+fn stopping(book: &Book, facts: &Facts, gates: &Gates, now: Now) -> String {
+    if let (Some((_, why)), Some(until)) = (&book.backoff.error, facts.until) {
+        return format!("{why}; tried again at {}", now.wall_at(until).clock());
+    }
+    let Some(workload) = book.desired.as_deref() else { return "it is no longer wanted".into() };
+    let other = |seen: &Seen| seen.runs() && seen.instance.hash != workload.hash;
+    match gates.gate(&workload.gates) {
+        Gate::Closed { .. } => gates.explain(&workload.gates, now),
+        Gate::Open { .. } if book.instances.iter().any(other) => {
+            format!("its spec changed ({}); the new version starts when it is gone", workload.origin)
+        }
+        Gate::Open { .. } => "the agent ends it".into(),
+    }
+}
+
+fn not_supported(book: &Book, reaches: &Reaches) -> String {
+    let Some(workload) = book.desired.as_deref() else { return String::new() };
+    let absent = book.executor().is_none_or(|executor| !reaches.contains_key(&executor));
+    if absent {
+        let kind = workload.kind.as_str();
+        return format!("this version of flotta-agent does not run workloads of type {kind}; it runs type shell");
+    }
+    "this version of flotta-agent does not carry out spec.cron; take it out to run the workload all the time".into()
+}
+
+fn last(book: &Book) -> Option<(&Seen, &End)> {
+    book.instances.iter().rev().find_map(|seen| match &seen.instance.phase {
+        Phase::Ended(end) => Some((seen, end)),
+        Phase::Running => None,
+    })
+}
+
+fn started(book: &Book) -> Wall {
+    let running = book.instances.iter().find(|seen| seen.runs());
+    running.map(|seen| seen.instance.started_at).or(book.last_run).unwrap_or_default()
+}
+
+fn ended(book: &Book) -> String {
+    match last(book) {
+        Some((_, end)) => format!("ended at {}: {}", end.at.clock(), end.how),
+        None => match book.last_exit_code {
+            Some(code) => format!("ended: exit code {code}"),
+            None => "ended".into(),
+        },
+    }
+}
+
+fn tail(book: &Book) -> String {
+    match last(book) {
+        Some((_, end)) if !end.tail.is_empty() => format!(". Last output: {}", end.tail),
+        _ => String::new(),
+    }
+}
+
+fn policy(book: &Book) -> String {
+    book.desired.as_ref().map_or_else(String::new, |workload| format!("{:?}", workload.restart))
+}
+
+fn plural(count: u32, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}

@@ -1,0 +1,119 @@
+//! The plan: the decision of every workload, within the limits on what goes on at once.
+
+use crate::executor::{ExecutorId, Handle};
+use crate::gates::{Gate, Gates};
+use crate::model::id::WorkloadId;
+use crate::model::time::Mono;
+use crate::model::workload::SharedWorkload;
+
+use super::book::{Book, Operation};
+use super::decide::{Action, Reaches, Situation, Verdict, decide};
+
+/// How much goes on at once. Starts and ends are bounded apart, so that slow ends do not hold starts up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Starts under way at once.
+    pub starts: usize,
+    /// Stops and removals under way at once.
+    pub ends: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { starts: 16, ends: 64 }
+    }
+}
+
+/// Everything a plan rests on besides the books and the gates.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// Whether each executor can be asked.
+    pub reaches: &'a Reaches,
+    /// The agent stops and takes its workloads along.
+    pub shutting_down: bool,
+    /// How much goes on at once.
+    pub limits: Limits,
+}
+
+/// One operation, to be begun now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Of which workload.
+    pub id: WorkloadId,
+    /// By which executor.
+    pub executor: ExecutorId,
+    /// What.
+    pub action: StepAction,
+}
+
+/// [`Action`] with what the executor needs for it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepAction {
+    /// Start one copy of this.
+    Start(SharedWorkload),
+    /// Ask this one to end.
+    Stop(Handle),
+    /// Take away what is left of this one.
+    Remove(Handle),
+}
+
+/// What is done now, what is said, and when to plan again even if nothing happens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// In the order in which they are begun: ends, then starts by priority and name.
+    pub steps: Vec<Step>,
+    /// The verdict of each book, in the books' order.
+    pub verdicts: Vec<Verdict>,
+    /// The earliest time at which something is due.
+    pub wake: Option<Mono>,
+}
+
+/// Plans. Pure: the same books, gates, world and time give the same plan, whatever order they came in.
+#[must_use]
+pub fn plan<'a>(books: impl ExactSizeIterator<Item = &'a Book>, gates: &Gates, world: &World<'_>, now: Mono) -> Plan {
+    let mut verdicts = Vec::with_capacity(books.len());
+    let (mut ends, mut starts) = (Vec::new(), Vec::new());
+    let (mut ending, mut starting) = (0usize, 0usize);
+    let mut wake: Option<Mono> = None;
+    for book in books {
+        match book.operation {
+            Some(Operation::Start) => starting += 1,
+            Some(_) => ending += 1,
+            None => {}
+        }
+        let (gate, falls) = match &book.desired {
+            Some(workload) => (gates.gate(&workload.gates), gates.falls(&workload.gates)),
+            None => (Gate::Open { cpu_quota_us: None }, 0),
+        };
+        let World { reaches, shutting_down, .. } = *world;
+        let verdict = decide(&Situation { book, gate, falls, reaches, shutting_down, now });
+        wake = earlier(wake, verdict.wake);
+        let step = |executor, action| Step { id: book.id.clone(), executor, action };
+        match (&verdict.action, &book.desired) {
+            (Some(Action::Start), Some(workload)) => {
+                let executor = ExecutorId::of(workload.kind, workload.rootless);
+                starts.push(step(executor, StepAction::Start(workload.clone())));
+            }
+            (Some(Action::Stop(by, handle)), _) => ends.push(step(*by, StepAction::Stop(handle.clone()))),
+            (Some(Action::Remove(by, handle)), _) => ends.push(step(*by, StepAction::Remove(handle.clone()))),
+            (Some(Action::Start), None) | (None, _) => {}
+        }
+        verdicts.push(verdict);
+    }
+    // What does not fit waits for an outcome, and an outcome makes a new plan.
+    ends.truncate(world.limits.ends.saturating_sub(ending));
+    starts.sort_by_key(|step| match &step.action {
+        StepAction::Start(workload) => std::cmp::Reverse(workload.priority),
+        _ => std::cmp::Reverse(0),
+    });
+    starts.truncate(world.limits.starts.saturating_sub(starting));
+    ends.append(&mut starts);
+    Plan { steps: ends, verdicts, wake }
+}
+
+fn earlier(a: Option<Mono>, b: Option<Mono>) -> Option<Mono> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}

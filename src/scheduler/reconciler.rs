@@ -1,0 +1,329 @@
+//! The loop's state: takes inputs in, hands steps, statuses and events out. Synchronous and without a clock; whoever drives
+//! it (the agent, the simulator) calls [`Reconciler::handle`] for what happened, then [`Reconciler::turn`] once.
+
+use std::collections::BTreeMap;
+
+use crate::executor::{ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance};
+use crate::gates::Gates;
+use crate::model::desired::Desired;
+use crate::model::id::WorkloadId;
+use crate::model::status::{Event, Reason, State, WorkloadStatus};
+use crate::model::time::{Mono, Now};
+
+use super::book::{Book, Operation};
+use super::decide::{Reach, Reaches, Verdict};
+use super::message::{self, Facts};
+use super::plan::{Limits, Plan, Step, StepAction, World, plan};
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A source's wish changed; this is all of it.
+    Desired(Box<Desired>),
+    /// What an executor listed, and the ticket that was drawn when the question was asked ([`Reconciler::ticket`]).
+    Listed(ExecutorId, u64, Result<Vec<Instance>, ExecutorError>),
+    /// An executor told something by itself.
+    Told(ExecutorId, ExecutorEvent),
+    /// A step came to its end.
+    Done(Step, Result<Outcome, ExecutorError>),
+    /// The agent stops and takes its workloads along.
+    ShutDown,
+}
+
+/// What a successful step brought about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// This runs.
+    Started(Instance),
+    /// It has ended, in this way.
+    Stopped(crate::executor::End),
+    /// Nothing is left of it.
+    Removed,
+}
+
+/// What follows from a turn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Output {
+    /// To be begun now, each in a task of its own; each comes back as [`Input::Done`].
+    pub steps: Vec<Step>,
+    /// New statuses; `None`: the workload is gone, clear it.
+    pub statuses: Vec<(WorkloadId, Option<WorkloadStatus>)>,
+    /// Changes of state, in order.
+    pub events: Vec<Event>,
+    /// Executors that should be listed again, now.
+    pub relist: Vec<ExecutorId>,
+    /// The next turn is due then even if nothing happens.
+    pub wake: Option<Mono>,
+}
+
+/// The loop's state.
+#[derive(Debug)]
+pub struct Reconciler {
+    limits: Limits,
+    desired_known: bool,
+    books: BTreeMap<WorkloadId, Page>,
+    reaches: Reaches,
+    shutting_down: bool,
+    relist: Vec<ExecutorId>,
+    ticket: u64,
+    seq: u64,
+}
+
+/// A book and what was last said of it.
+#[derive(Debug)]
+struct Page {
+    book: Book,
+    said: Option<(Facts, WorkloadStatus)>,
+}
+
+impl Reconciler {
+    /// Executors that exist in this agent; workloads of others are `error`/NotSupported.
+    #[must_use]
+    pub fn new(limits: Limits, executors: &[ExecutorId]) -> Reconciler {
+        Reconciler {
+            limits,
+            desired_known: false,
+            books: BTreeMap::new(),
+            reaches: executors.iter().map(|executor| (*executor, Reach::Unasked)).collect(),
+            shutting_down: false,
+            relist: Vec::new(),
+            ticket: 0,
+            seq: 0,
+        }
+    }
+
+    /// Drawn before an executor is asked for its list: what happens after it is newer than the list.
+    #[must_use]
+    pub fn ticket(&self) -> u64 {
+        self.ticket
+    }
+
+    /// Whether anything of ours runs or is under way, as far as is known.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.books
+            .values()
+            .all(|page| page.book.operation.is_none() && !page.book.instances.iter().any(|seen| seen.runs()))
+    }
+
+    /// Whether an operation is under way.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.books.values().any(|page| page.book.operation.is_some())
+    }
+
+    /// What was last said of each workload.
+    pub fn statuses(&self) -> impl Iterator<Item = &WorkloadStatus> {
+        self.books.values().filter_map(|page| page.said.as_ref().map(|(_, status)| status))
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, input: Input, now: Now) {
+        self.ticket = self.ticket.saturating_add(1);
+        match input {
+            Input::Desired(desired) => self.set_desired(*desired),
+            Input::Listed(executor, ticket, Ok(instances)) => self.listed(executor, ticket, instances, now),
+            Input::Listed(executor, _, Err(error)) => {
+                self.reaches.insert(executor, Reach::Unreachable(error.message));
+            }
+            Input::Told(executor, ExecutorEvent::Changed(instance)) => {
+                let id = instance.id.clone();
+                self.touch(&id).observe(executor, instance, now);
+            }
+            Input::Told(_, ExecutorEvent::Gone(id, handle)) => self.touch(&id).forget(&handle, now),
+            Input::Told(executor, ExecutorEvent::Relist) => self.relist.push(executor),
+            Input::Done(step, result) => self.done(step, result, now),
+            Input::ShutDown => self.shutting_down = true,
+        }
+    }
+
+    /// Plans, and says what changed.
+    pub fn turn(&mut self, gates: &Gates, now: Now) -> Output {
+        let mut output = Output { relist: std::mem::take(&mut self.relist), ..Output::default() };
+        if !self.desired_known {
+            return output;
+        }
+        let Reconciler { limits, reaches, shutting_down, .. } = self;
+        let world = World { reaches, shutting_down: *shutting_down, limits: *limits };
+        let Plan { steps, verdicts, wake } = plan(self.books.values().map(|page| &page.book), gates, &world, now.mono);
+        output.wake = wake;
+        for step in &steps {
+            if let Some(page) = self.books.get_mut(&step.id) {
+                begin(&mut page.book, step, gates);
+            }
+        }
+        output.steps = steps;
+        let seq = &mut self.seq;
+        let mut gone = Vec::new();
+        for (page, verdict) in self.books.values_mut().zip(verdicts) {
+            say(page, &verdict, &self.reaches, gates, now, seq, &mut output);
+            if page.book.is_blank() {
+                gone.push(page.book.id.clone());
+            }
+        }
+        for id in gone {
+            self.books.remove(&id);
+        }
+        output
+    }
+
+    fn touch(&mut self, id: &WorkloadId) -> &mut Book {
+        let ticket = self.ticket;
+        let page = self.books.entry(id.clone()).or_insert_with(|| Page { book: Book::new(id.clone()), said: None });
+        page.book.touched = ticket;
+        &mut page.book
+    }
+
+    fn set_desired(&mut self, desired: Desired) {
+        self.desired_known = true;
+        for (id, page) in &mut self.books {
+            if !desired.workloads.contains_key(id) {
+                page.book.set_desired(None);
+            }
+        }
+        for (id, workload) in desired.workloads {
+            self.books
+                .entry(id.clone())
+                .or_insert_with(|| Page { book: Book::new(id), said: None })
+                .book
+                .set_desired(Some(workload));
+        }
+    }
+
+    fn listed(&mut self, executor: ExecutorId, ticket: u64, instances: Vec<Instance>, now: Now) {
+        let first = self.reaches.insert(executor, Reach::Reachable) == Some(Reach::Unasked);
+        for page in self.books.values_mut() {
+            let book = &mut page.book;
+            if book.operation.is_some() || book.touched > ticket {
+                continue;
+            }
+            let missing: Vec<Handle> = book
+                .instances
+                .iter()
+                .filter(|seen| seen.by == executor && !instances.iter().any(|i| i.handle == seen.instance.handle))
+                .map(|seen| seen.instance.handle.clone())
+                .collect();
+            for handle in missing {
+                book.forget(&handle, now);
+            }
+        }
+        for instance in instances {
+            let page = self
+                .books
+                .entry(instance.id.clone())
+                .or_insert_with(|| Page { book: Book::new(instance.id.clone()), said: None });
+            if page.book.operation.is_some() || page.book.touched > ticket {
+                continue;
+            }
+            if first {
+                page.book.adopted = Some(instance.handle.clone());
+            }
+            page.book.observe(executor, instance, now);
+        }
+    }
+
+    fn done(&mut self, step: Step, result: Result<Outcome, ExecutorError>, now: Now) {
+        let book = self.touch(&step.id);
+        match result {
+            Ok(outcome) => {
+                if book.backoff.error.take().is_some() {
+                    book.backoff.until = None;
+                }
+                match (outcome, step.action) {
+                    (Outcome::Started(instance), _) => {
+                        book.restarts = book.restarts.saturating_add(u64::from(book.ended_by_itself));
+                        book.ended_by_itself = false;
+                        book.observe(step.executor, instance, now);
+                    }
+                    (Outcome::Stopped(end), StepAction::Stop(handle)) => {
+                        let known = book.instances.iter().find(|seen| seen.instance.handle == handle);
+                        if let Some(mut instance) = known.map(|seen| seen.instance.clone()) {
+                            instance.phase = crate::executor::Phase::Ended(end);
+                            book.observe(step.executor, instance, now);
+                        }
+                    }
+                    (_, StepAction::Remove(handle)) => book.forget(&handle, now),
+                    (_, _) => {}
+                }
+            }
+            Err(error) => {
+                book.note_failure(error.reason, error.message.clone(), now);
+                if error.reason == Reason::ExecutorUnreachable {
+                    self.reaches.insert(step.executor, Reach::Unreachable(error.message));
+                }
+            }
+        }
+        self.touch(&step.id).operation = None;
+    }
+}
+
+fn begin(book: &mut Book, step: &Step, gates: &Gates) {
+    book.operation = Some(match &step.action {
+        StepAction::Start(workload) => {
+            book.falls = Some(gates.falls(&workload.gates));
+            Operation::Start
+        }
+        StepAction::Stop(_) => Operation::Stop,
+        StepAction::Remove(_) => Operation::Remove,
+    });
+}
+
+/// Says what changed of one workload. What is begun in this turn is said in this turn.
+fn say(
+    page: &mut Page,
+    verdict: &Verdict,
+    reaches: &Reaches,
+    gates: &Gates,
+    now: Now,
+    seq: &mut u64,
+    out: &mut Output,
+) {
+    let mut verdict = verdict.clone();
+    if page.book.operation == Some(Operation::Stop) {
+        verdict.say = Some((State::Running, Reason::Stopping));
+    }
+    let from = page.said.as_ref().map(|(_, status)| status.state);
+    let Some((state, reason)) = verdict.say else {
+        if page.book.is_blank()
+            && let Some((_, last)) = page.said.take()
+        {
+            out.events.push(event(seq, now, &page.book.id, from, None, None, format!("{} is gone", last.name)));
+            out.statuses.push((page.book.id.clone(), None));
+        }
+        return;
+    };
+    let facts = Facts::of(&page.book, (state, reason), &verdict, reaches, gates);
+    if page.said.as_ref().is_some_and(|(last, _)| *last == facts) {
+        return;
+    }
+    let before = page.said.as_ref().map(|(_, status)| status);
+    let Some(status) = message::status(&page.book, &facts, before, reaches, gates, now) else { return };
+    let changed = before.is_none_or(|last| (last.state, last.reason) != (state, reason));
+    if changed {
+        out.events.push(event(seq, now, &page.book.id, from, Some(state), Some(reason), status.message.clone()));
+    }
+    out.statuses.push((page.book.id.clone(), Some(status.clone())));
+    page.said = Some((facts, status));
+}
+
+fn event(
+    seq: &mut u64,
+    now: Now,
+    id: &WorkloadId,
+    from: Option<State>,
+    to: Option<State>,
+    reason: Option<Reason>,
+    message: String,
+) -> Event {
+    *seq = seq.saturating_add(1);
+    Event {
+        seq: *seq,
+        time: now.wall,
+        namespace: id.namespace().into(),
+        name: id.name().into(),
+        from,
+        to,
+        reason,
+        message,
+    }
+}
