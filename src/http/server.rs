@@ -1,0 +1,77 @@
+//! The listener: bounded connections, a deadline for the request's head, and a port that is taken is tried again.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::board::Board;
+use crate::model::problem::Problem;
+
+/// Connections at once; further ones wait to be accepted.
+pub const MAX_CONNECTIONS: usize = 256;
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+const MAX_HEAD: usize = 16 * 1024;
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Binds; a port that is taken is said and tried again, and meanwhile everything else goes on.
+pub async fn bind(address: SocketAddr, board: &Board) -> (TcpListener, SocketAddr) {
+    loop {
+        let bound = TcpListener::bind(address).await.and_then(|listener| {
+            let at = listener.local_addr()?;
+            Ok((listener, at))
+        });
+        match bound {
+            Ok(bound) => {
+                board.set_problems("http.listen", Vec::new());
+                return bound;
+            }
+            Err(why) => board.set_problems(
+                "http.listen",
+                vec![Problem::new(
+                    "http.listen",
+                    format!(
+                        "HTTP cannot listen on {address}: {why}; stop what listens there or set http.listen to another port; tried again every {} s",
+                        RETRY.as_secs()
+                    ),
+                )],
+            ),
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// Serves, for ever.
+pub async fn serve(listener: TcpListener, router: Router) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(why) => {
+                // Out of file descriptors, mostly: give others time to close theirs.
+                tracing::warn!("cannot accept an HTTP connection: {why}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Without it an answer may wait 40 ms for the peer's acknowledgement; a socket that cannot have it still works.
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            // How a connection ends is its peer's affair.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_DEADLINE)
+                .max_buf_size(MAX_HEAD)
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}

@@ -1,0 +1,91 @@
+//! The broker inside: who may publish what, and where metrics leave it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flotta_broker::{Broker, Message, Rights, Tap};
+
+use crate::board::Board;
+use crate::model::problem::Problem;
+use crate::model::status::LinkStatus;
+
+use super::Outlet;
+use super::metrics::Metrics;
+use super::topics::Topics;
+
+/// How often a port that is taken is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Only the agent publishes below its own device, apart from metrics.
+struct DeviceRights {
+    topics: Arc<Topics>,
+}
+
+impl Rights for DeviceRights {
+    fn may_publish(&self, client: &str, topic: &str) -> bool {
+        let ours = self.topics.is_ours(topic);
+        if ours {
+            tracing::debug!(client, topic, "publish refused: only the agent publishes there");
+        }
+        !ours
+    }
+
+    fn may_subscribe(&self, _client: &str, _filter: &str) -> bool {
+        true
+    }
+}
+
+struct MetricTap(Metrics);
+
+impl Tap for MetricTap {
+    fn wants(&self, topic: &str) -> bool {
+        self.0.wants(topic)
+    }
+
+    fn take(&self, message: &Message) {
+        self.0.take(&message.topic, &message.payload, &message.client);
+    }
+}
+
+/// Says things to the embedded broker's subscribers.
+pub struct EmbeddedOutlet(pub Broker);
+
+impl Outlet for EmbeddedOutlet {
+    fn publish(&self, topic: &str, payload: Bytes, retain: bool) {
+        self.0.publish(topic, payload, 1, retain);
+    }
+}
+
+/// Starts the broker, without a listener yet.
+///
+/// # Errors
+/// A sentence.
+pub fn start(topics: Arc<Topics>, metrics: Metrics) -> Result<Broker, String> {
+    let rights = Arc::new(DeviceRights { topics });
+    Broker::start(flotta_broker::Limits::default(), rights, Arc::new(MetricTap(metrics)))
+        .map_err(|why| format!("the embedded broker does not start: {why}"))
+}
+
+/// Listens; a port that is taken is said and tried again, and meanwhile everything else goes on.
+pub async fn listen(broker: &Broker, address: SocketAddr, board: &Board) -> SocketAddr {
+    loop {
+        match broker.listen(address).await {
+            Ok(bound) => {
+                board.set_problems("mqtt.listen", Vec::new());
+                board.set_broker(LinkStatus::of("connected"));
+                return bound;
+            }
+            Err(why) => {
+                let message = format!(
+                    "the embedded broker cannot listen on {address}: {why}; stop what listens there or set mqtt.listen to another port; tried again every {} s",
+                    RETRY.as_secs()
+                );
+                board.set_problems("mqtt.listen", vec![Problem::new("mqtt.listen", message.clone())]);
+                board.set_broker(LinkStatus { state: "error".into(), message: Some(message) });
+            }
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
