@@ -1,5 +1,6 @@
 //! stub
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod executor;
 pub mod model;
