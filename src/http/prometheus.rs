@@ -6,10 +6,8 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::board::Board;
@@ -69,20 +67,20 @@ impl Collector for Snapshot {
             let kind = if family.counts { MetricType::Counter } else { MetricType::Gauge };
             let mut metric = encoder.encode_descriptor(family.name, family.help, None, kind)?;
             for (labels, value) in &family.samples {
-                let one = |encoder| match family.counts {
-                    true => ConstCounter::new(*value).encode(encoder),
-                    false => ConstGauge::new(*value).encode(encoder),
-                };
                 if labels.is_empty() {
-                    one(metric.reborrow())?;
+                    write(&mut metric, family.counts, *value)?;
                 } else {
                     let labels: Vec<(&str, &str)> = labels.iter().map(|(k, v)| (*k, v.as_str())).collect();
-                    one(metric.encode_family(&labels)?)?;
+                    write(&mut metric.encode_family(&labels)?, family.counts, *value)?;
                 }
             }
         }
         Ok(())
     }
+}
+
+fn write(encoder: &mut MetricEncoder<'_>, counts: bool, value: f64) -> Result<(), std::fmt::Error> {
+    if counts { encoder.encode_counter::<(), _, f64>(&value, None) } else { encoder.encode_gauge(&value) }
 }
 
 pub(super) async fn scrape(State(shared): State<Shared>) -> Response {
@@ -100,9 +98,8 @@ pub(super) async fn scrape(State(shared): State<Shared>) -> Response {
 
 fn of_board(board: &Arc<Board>) -> Vec<Family> {
     let workloads = board.workloads();
-    let of = |w: &crate::model::status::WorkloadStatus| {
-        vec![("namespace", w.namespace.clone()), ("name", w.name.clone())]
-    };
+    let of =
+        |w: &crate::model::status::WorkloadStatus| vec![("namespace", w.namespace.clone()), ("name", w.name.clone())];
     let states = workloads.iter().map(|w| {
         let mut labels = of(w);
         labels.push(("state", w.state.as_str().to_owned()));

@@ -25,7 +25,7 @@ use super::topics::Topics;
 /// Events kept while the broker is away; then the oldest is dropped, and the gap in `seq` declares it.
 pub const KEPT_EVENTS: usize = 1_000;
 /// A packet larger than this, in either direction, ends the connection.
-const MAX_PACKET: u32 = 256 * 1024;
+const MAX_PACKET: usize = 256 * 1024;
 /// Requests between the teller and the driver.
 const QUEUE: usize = 64;
 const KEEP_ALIVE_SECONDS: u16 = 30;

@@ -1,0 +1,23 @@
+//! State on disk: the only place that writes what has to survive the agent.
+//!
+//! ```text
+//!  <state dir>/lock            flock, with the pid of who holds it
+//!              owner           uuid: what is labelled with it is ours
+//!              device.key      32 random bytes: secrets enter a workload's public hash by HMAC with it
+//!              <object>.json   one object each, checksummed; <object>.json.1 is the generation before
+//!              run/            endpoints, and what the shell executor keeps of its runs
+//! ```
+//! Directories are 0700 and files 0600. An object is written beside, fsynced, renamed into place and the directory
+//! fsynced, so at every moment one complete generation is there. Nothing here is in the way of a decision: [`Saver`] has a
+//! thread of its own, which writes an object at most once a second and never when nothing changed.
+
+mod dir;
+mod object;
+pub mod outbox;
+mod saver;
+#[cfg(test)]
+mod tests;
+
+pub use dir::{OpenError, StateDir};
+pub use object::{load, store};
+pub use saver::{Counts, Saver};
