@@ -26,6 +26,8 @@ pub struct Board {
     stream: broadcast::Sender<Event>,
     /// Rung when the device object may have changed.
     pub changed: Notify,
+    /// Rung when the first plan is done.
+    pub planned: Notify,
     device_id: String,
     since: Wall,
     alive: Duration,
@@ -50,6 +52,7 @@ impl Board {
             inner: Mutex::default(),
             stream: broadcast::channel(STREAM_LAG).0,
             changed: Notify::new(),
+            planned: Notify::new(),
             device_id,
             since,
             alive,
@@ -65,6 +68,12 @@ impl Board {
     #[must_use]
     pub fn device_id(&self) -> &str {
         &self.device_id
+    }
+
+    /// How often the device object is said again.
+    #[must_use]
+    pub fn alive(&self) -> Duration {
+        self.alive
     }
 
     /// Takes over what a turn of the loop said.
@@ -95,6 +104,7 @@ impl Board {
     /// The first plan is done.
     pub fn set_planned(&self) {
         self.inner().planned = true;
+        self.planned.notify_one();
     }
 
     /// Whether the first plan is done.

@@ -1,1 +1,373 @@
-//! stub
+//! The composition root: puts the parts together, waits, and ends in order.
+//!
+//! Tasks: the reconcile loop ([`reconcile`]), the manifests' watcher, the broker's and HTTP's listeners, one forwarder per
+//! executor, one short task per operation. Everything reaches the loop through [`crate::intake::Intake`] (metrics) or one
+//! bounded channel (all else).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+
+use crate::board::Board;
+use crate::clock;
+use crate::config::{self, Config, Loaded};
+use crate::executor::podman::PodmanProbe;
+use crate::executor::shell::ShellExecutor;
+use crate::executor::{Executor, ExecutorId};
+use crate::gates::{Gates, Settings, StoredTruths};
+use crate::http;
+use crate::intake::Intake;
+use crate::model::problem::Problem;
+use crate::mqtt::topics::Topics;
+use crate::mqtt::{self, Outlet};
+use crate::scheduler::{Limits, Reconciler};
+use crate::source::manifests::{self, StoredManifests};
+use crate::spec_hash::DeviceKey;
+use crate::state::{self, OpenError, Saver, StateDir};
+
+mod counters;
+mod reconcile;
+mod signals;
+mod voice;
+
+use reconcile::{INPUTS, Loop};
+use voice::Voice;
+
+/// Why the agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] OpenError),
+    /// Something of the machine's.
+    #[error("{what}: {why}")]
+    Machine {
+        /// What was asked for.
+        what: &'static str,
+        /// Why it was not to be had.
+        why: std::io::Error,
+    },
+    /// The embedded broker.
+    #[error("{0}")]
+    Broker(String),
+}
+
+/// Names of the stored objects.
+mod object {
+    pub const TRUTHS: &str = "truths";
+    pub const MANIFESTS: &str = "desired-manifests";
+}
+
+/// Runs the agent until it is told to stop. `ready` is called with a few lines for a person once everything listens.
+///
+/// # Errors
+/// Only before anything was started.
+pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), StartError> {
+    let config = &loaded.config;
+    let since = clock::now();
+    let state = StateDir::open(&config.state.dir)?;
+    let (truths, damaged_truths) = state::load::<StoredTruths>(state.path(), object::TRUTHS);
+    let (stored, damaged_manifests) = state::load::<StoredManifests>(state.path(), object::MANIFESTS);
+
+    // Desired state comes first: it may name the device.
+    let (updates, mut desired) = mpsc::channel(4);
+    let reread = Arc::new(Notify::new());
+    let settings = manifests::Settings { device_id: config.device_id.clone(), key: DeviceKey::new(state.device_key()) };
+    let watcher = tokio::spawn(manifests::run(
+        config.manifests.dir.clone(),
+        settings,
+        stored.unwrap_or_default(),
+        reread.clone(),
+        updates,
+    ));
+    let first = desired.recv().await;
+    let device_id = device_id(config, first.as_ref().and_then(|update| update.desired.device_id.clone()), &state);
+
+    let board = Arc::new(Board::new(device_id.clone(), since.wall, config.mqtt.alive));
+    let mut problems = loaded.warnings.clone();
+    problems.extend(config::absent(&loaded).into_iter().filter(|problem| !problem.message.starts_with("manifests.dir")));
+    problems.extend(damaged_truths.into_iter().chain(damaged_manifests));
+    board.set_problems("configuration", problems);
+
+    let of_saver = board.clone();
+    let report = move |what: Option<String>| {
+        of_saver.set_problems("state", what.map(|message| Problem::new("state", message)).into_iter().collect());
+    };
+    let saver = Saver::start(state.path().to_path_buf(), Box::new(report))
+        .map_err(|why| StartError::Machine { what: "no thread for the state", why })?;
+
+    let ttl = Some(config.metrics.ttl).filter(|ttl| !ttl.is_zero());
+    let mut gates = Gates::new(Settings { default_ttl: ttl, restart_grace: config.metrics.restart_grace });
+    gates.restore(truths.unwrap_or_default(), since);
+    let intake = Arc::new(Intake::new(gates));
+
+    let topics = Arc::new(Topics::new(&config.mqtt.root, &device_id));
+    let metrics = mqtt::metrics::Metrics::new(topics.clone(), intake.clone());
+    let link = Link::open(config, &device_id, topics.clone(), metrics.clone())?;
+    let voice = Voice::new(topics, link.outlet(), board.clone());
+
+    let (inputs, inbox) = mpsc::channel(INPUTS);
+    let executors = executors(config, &state, &device_id, &inputs);
+    let limits = Limits { starts: config.workloads.max_operations, ..Limits::default() };
+    let ids: Vec<ExecutorId> = executors.keys().copied().collect();
+    let reconcile = Loop::new(Reconciler::new(limits, &ids), executors, intake.clone(), voice, saver, inputs.clone());
+    let handle = reconcile.handle();
+    let looping = tokio::spawn(reconcile.run(inbox, first, desired));
+
+    let counters = Arc::new(counters::OfAgent::new(link.broker(), handle.clone()));
+    let shared = http::Shared {
+        board: board.clone(),
+        intake: intake.clone(),
+        counters,
+        hosts: config.http.hosts.clone().into(),
+    };
+    let endpoints = Arc::new(Endpoints::new(state));
+    let serving = tokio::spawn(serve_http(config.http.listen, shared, board.clone(), endpoints.clone()));
+    let talking = tokio::spawn(link.clone().keep(config.mqtt.listen, metrics, board.clone(), endpoints.clone()));
+
+    endpoints.wait(matches!(config.mqtt.broker, config::Broker::Embedded)).await;
+    ready(&Banner { config, device_id: &device_id, endpoints: endpoints.get(), problems: &board.device(clock::now()).problems });
+    signals::notify_ready();
+    signals::wait(&reread).await;
+    signals::notify_stopping();
+
+    let stop = config.workloads.on_exit == config::OnEnd::Stop;
+    tracing::info!(workloads = if stop { "stopped" } else { "left running" }, "stopping");
+    let grace = config.graceful_shutdown;
+    tokio::select! {
+        () = handle.end(stop, grace) => {}
+        () = signals::impatient() => tracing::warn!("told to stop a second time: at once"),
+    }
+    watcher.abort();
+    serving.abort();
+    if let Ok(saver) = looping.await {
+        saver.end();
+    }
+    link.close().await;
+    talking.abort();
+    Ok(())
+}
+
+fn executors(
+    config: &Config,
+    state: &StateDir,
+    device_id: &str,
+    inputs: &mpsc::Sender<crate::scheduler::Input>,
+) -> BTreeMap<ExecutorId, Arc<dyn Executor>> {
+    let (events, heard) = mpsc::channel(64);
+    let env = BTreeMap::from([("DEVICE_ID".to_owned(), device_id.to_owned())]);
+    let wall: Arc<dyn Fn() -> crate::model::time::Wall + Send + Sync> = Arc::new(clock::wall);
+    let shell = ShellExecutor::new(state.runs(), config.shim.clone(), env, wall, events);
+    tokio::spawn(reconcile::forward(ExecutorId::Shell, heard, inputs.clone()));
+    let podman = PodmanProbe::new(config.podman.socket.clone(), false);
+    let rootless = PodmanProbe::new(config.podman.rootless_socket.clone(), true);
+    let mut all: BTreeMap<ExecutorId, Arc<dyn Executor>> = BTreeMap::new();
+    all.insert(ExecutorId::Shell, Arc::new(shell));
+    all.insert(ExecutorId::Podman, Arc::new(podman));
+    all.insert(ExecutorId::PodmanRootless, Arc::new(rootless));
+    all
+}
+
+/// SPEC "Configuration": `DEVICE_ID`, else as under "Sources", else /etc/machine-id, else one made and kept.
+fn device_id(config: &Config, of_manifests: Option<String>, state: &StateDir) -> String {
+    let of_machine = || {
+        let text = std::fs::read_to_string("/etc/machine-id").ok()?;
+        let id = text.trim().to_owned();
+        crate::model::id::device_id(&id).ok().map(|()| id)
+    };
+    config.device_id.clone().or(of_manifests).or_else(of_machine).unwrap_or_else(|| state.owner().to_owned())
+}
+
+async fn serve_http(listen: std::net::SocketAddr, shared: http::Shared, board: Arc<Board>, endpoints: Arc<Endpoints>) {
+    let (listener, bound) = http::server::bind(listen, &board).await;
+    endpoints.bound("http", bound);
+    http::server::serve(listener, http::router(shared)).await;
+}
+
+/// Which broker carries our topics.
+#[derive(Clone)]
+enum Link {
+    Embedded(flotta_broker::Broker, Arc<Topics>),
+    External(Arc<mqtt::external::External>, Arc<Mutex<Option<rumqttc::EventLoop>>>),
+    None,
+}
+
+impl Link {
+    fn open(
+        config: &Config,
+        device_id: &str,
+        topics: Arc<Topics>,
+        metrics: mqtt::metrics::Metrics,
+    ) -> Result<Link, StartError> {
+        match &config.mqtt.broker {
+            config::Broker::None => Ok(Link::None),
+            config::Broker::Embedded => {
+                let broker = mqtt::embedded::start(topics.clone(), metrics).map_err(StartError::Broker)?;
+                Ok(Link::Embedded(broker, topics))
+            }
+            config::Broker::External { host, port, .. } => {
+                let address = mqtt::external::Address {
+                    host: host.clone(),
+                    port: *port,
+                    username: config.mqtt.username.clone(),
+                    password: config.mqtt.password_file.as_deref().and_then(read_password),
+                };
+                let (external, events) = mqtt::external::open(&address, device_id, topics);
+                Ok(Link::External(Arc::new(external), Arc::new(Mutex::new(Some(events)))))
+            }
+        }
+    }
+
+    fn outlet(&self) -> Arc<dyn Outlet> {
+        match self {
+            Link::Embedded(broker, _) => Arc::new(mqtt::embedded::EmbeddedOutlet(broker.clone())),
+            Link::External(external, _) => external.outlet(),
+            Link::None => Arc::new(mqtt::Nowhere),
+        }
+    }
+
+    fn broker(&self) -> Option<flotta_broker::Broker> {
+        match self {
+            Link::Embedded(broker, _) => Some(broker.clone()),
+            Link::External(..) | Link::None => None,
+        }
+    }
+
+    async fn keep(
+        self,
+        listen: std::net::SocketAddr,
+        metrics: mqtt::metrics::Metrics,
+        board: Arc<Board>,
+        endpoints: Arc<Endpoints>,
+    ) {
+        match self {
+            Link::Embedded(broker, _) => {
+                let bound = mqtt::embedded::listen(&broker, listen, &board).await;
+                endpoints.bound("mqtt", bound);
+            }
+            Link::External(external, events) => {
+                // Before the first plan nothing of ours is known to be true, and all of it would be cleared.
+                while !board.is_planned() {
+                    board.planned.notified().await;
+                }
+                let events = events.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(events) = events {
+                    tokio::join!(external.drive(events, metrics, &board), external.tell());
+                }
+            }
+            Link::None => {}
+        }
+    }
+
+    async fn close(&self) {
+        match self {
+            Link::Embedded(broker, topics) => {
+                broker.publish(&topics.status(), bytes::Bytes::from_static(br#"{"state":"offline"}"#), 1, true);
+                broker.shutdown().await;
+            }
+            Link::External(external, _) => external.close(Duration::from_secs(3)).await,
+            Link::None => {}
+        }
+    }
+}
+
+fn read_password(path: &Path) -> Option<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+        Err(why) => {
+            tracing::warn!(file = %path.display(), "mqtt.password_file cannot be read: {why}; connecting without a password");
+            None
+        }
+    }
+}
+
+/// What was bound, for clients and for tests.
+#[derive(Debug)]
+struct Endpoints {
+    state: StateDir,
+    bound: Mutex<BTreeMap<&'static str, String>>,
+    changed: Notify,
+}
+
+/// How long the banner waits for the listeners; a port that is taken is said in it.
+const BANNER_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Endpoints {
+    fn new(state: StateDir) -> Endpoints {
+        Endpoints { state, bound: Mutex::default(), changed: Notify::new() }
+    }
+
+    fn get(&self) -> BTreeMap<&'static str, String> {
+        self.bound.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn bound(&self, what: &'static str, address: std::net::SocketAddr) {
+        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        bound.insert(what, address.to_string());
+        let json = serde_json::json!(*bound);
+        drop(bound);
+        tracing::debug!(what, %address, "listening");
+        if let Err(why) = self.state.write_endpoints(&json) {
+            tracing::warn!("run/endpoints.json cannot be written: {why}; clients need --url");
+        }
+        self.changed.notify_one();
+    }
+
+    async fn wait(&self, with_mqtt: bool) {
+        let all = async {
+            while !self.get().contains_key("http") || (with_mqtt && !self.get().contains_key("mqtt")) {
+                self.changed.notified().await;
+            }
+        };
+        // A port that is taken is tried again for ever; nobody has to wait for that here.
+        let _ = tokio::time::timeout(BANNER_PATIENCE, all).await;
+    }
+}
+
+/// What a person is told when the agent is up.
+#[derive(Debug)]
+pub struct Banner<'a> {
+    /// The configuration in force.
+    pub config: &'a Config,
+    /// Who the device is.
+    pub device_id: &'a str,
+    /// What was bound: `http`, `mqtt`.
+    pub endpoints: BTreeMap<&'static str, String>,
+    /// What a person should mend.
+    pub problems: &'a [Problem],
+}
+
+impl std::fmt::Display for Banner<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Banner { config, device_id, endpoints, problems } = self;
+        let root = &config.mqtt.root;
+        let port_of = |what: &str| endpoints.get(what).and_then(|at| at.rsplit_once(':')).map(|(_, port)| port.to_owned());
+        writeln!(f, "flotta-agent {} runs device {device_id}", env!("CARGO_PKG_VERSION"))?;
+        writeln!(f, "  manifests  {}  (edit, add or delete a file: it follows at once)", config.manifests.dir.display())?;
+        writeln!(f, "  state      {}", config.state.dir.display())?;
+        let at = |what: &str| endpoints.get(what).cloned().unwrap_or_else(|| "not yet: see below".into());
+        writeln!(f, "  HTTP       {}", at("http"))?;
+        match &config.mqtt.broker {
+            config::Broker::Embedded => writeln!(f, "  MQTT       {}  (the broker inside)", at("mqtt"))?,
+            config::Broker::External { host, port, .. } => writeln!(f, "  MQTT       {host}:{port}")?,
+            config::Broker::None => writeln!(f, "  MQTT       none")?,
+        }
+        for problem in *problems {
+            writeln!(f, "  problem    {problem}")?;
+        }
+        writeln!(f, "Next, in another terminal:")?;
+        if let Some(port) = port_of("mqtt") {
+            let port = if port == "1883" { String::new() } else { format!(" -p {port}") };
+            writeln!(f, "  mosquitto_sub{port} -v -t '{root}/#'")?;
+            writeln!(f, "  mosquitto_pub{port} -t {root}/metrics/cpu -m 20")?;
+        }
+        if let Some(at) = endpoints.get("http") {
+            writeln!(f, "  curl -d '{{\"value\":90,\"name\":\"cpu\"}}' {at}/metrics")?;
+            writeln!(f, "  flotta-agent status --url http://{at}")?;
+        }
+        write!(f, "Ctrl-C ends it")
+    }
+}

@@ -80,7 +80,11 @@ impl Collector for Snapshot {
 }
 
 fn write(encoder: &mut MetricEncoder<'_>, counts: bool, value: f64) -> Result<(), std::fmt::Error> {
-    if counts { encoder.encode_counter::<(), _, f64>(&value, None) } else { encoder.encode_gauge(&value) }
+    if counts {
+        encoder.encode_counter::<[(&str, &str); 0], _, f64>(&value, None)
+    } else {
+        encoder.encode_gauge(&value)
+    }
 }
 
 pub(super) async fn scrape(State(shared): State<Shared>) -> Response {

@@ -28,6 +28,8 @@ pub enum Input {
     Done(Step, Result<Outcome, ExecutorError>),
     /// The agent stops and takes its workloads along.
     ShutDown,
+    /// The agent stops and leaves its workloads: nothing new is begun.
+    Pause,
 }
 
 /// What a successful step brought about.
@@ -64,6 +66,8 @@ pub struct Reconciler {
     books: BTreeMap<WorkloadId, Page>,
     reaches: Reaches,
     shutting_down: bool,
+    paused: bool,
+    planned: bool,
     relist: Vec<ExecutorId>,
     ticket: u64,
     seq: u64,
@@ -86,6 +90,8 @@ impl Reconciler {
             books: BTreeMap::new(),
             reaches: executors.iter().map(|executor| (*executor, Reach::Unasked)).collect(),
             shutting_down: false,
+            paused: false,
+            planned: false,
             relist: Vec::new(),
             ticket: 0,
             seq: 0,
@@ -104,6 +110,12 @@ impl Reconciler {
         self.books
             .values()
             .all(|page| page.book.operation.is_none() && !page.book.instances.iter().any(|seen| seen.runs()))
+    }
+
+    /// Whether a plan was made after every executor was asked what is there.
+    #[must_use]
+    pub fn has_planned(&self) -> bool {
+        self.planned
     }
 
     /// Whether an operation is under way.
@@ -134,19 +146,21 @@ impl Reconciler {
             Input::Told(executor, ExecutorEvent::Relist) => self.relist.push(executor),
             Input::Done(step, result) => self.done(step, result, now),
             Input::ShutDown => self.shutting_down = true,
+            Input::Pause => self.paused = true,
         }
     }
 
     /// Plans, and says what changed.
     pub fn turn(&mut self, gates: &Gates, now: Now) -> Output {
         let mut output = Output { relist: std::mem::take(&mut self.relist), ..Output::default() };
-        if !self.desired_known {
+        if !self.desired_known || self.paused {
             return output;
         }
         let Reconciler { limits, reaches, shutting_down, .. } = self;
         let world = World { reaches, shutting_down: *shutting_down, limits: *limits };
         let Plan { steps, verdicts, wake } = plan(self.books.values().map(|page| &page.book), gates, &world, now.mono);
         output.wake = wake;
+        self.planned |= self.reaches.values().all(|reach| *reach != Reach::Unasked);
         for step in &steps {
             if let Some(page) = self.books.get_mut(&step.id) {
                 begin(&mut page.book, step, gates);
@@ -248,6 +262,8 @@ impl Reconciler {
             }
             Err(error) => {
                 book.note_failure(error.reason, error.message.clone(), now);
+                // It may have had an effect all the same: know before it is tried again.
+                self.relist.push(step.executor);
                 if error.reason == Reason::ExecutorUnreachable {
                     self.reaches.insert(step.executor, Reach::Unreachable(error.message));
                 }

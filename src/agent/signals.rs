@@ -1,0 +1,69 @@
+//! Signals in, and what systemd is told.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+
+fn listen(kind: SignalKind) -> Option<Signal> {
+    signal(kind).map_err(|why| tracing::error!("cannot listen to a signal: {why}")).ok()
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for SIGTERM or SIGINT. SIGHUP has the manifests read again.
+pub(super) async fn wait(reread: &Notify) {
+    let (mut term, mut int) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
+    let mut hup = listen(SignalKind::hangup());
+    loop {
+        tokio::select! {
+            () = next(&mut term) => return,
+            () = next(&mut int) => return,
+            () = next(&mut hup) => {
+                tracing::info!("SIGHUP: the manifests are read again; a changed configuration needs a restart");
+                reread.notify_one();
+            }
+        }
+    }
+}
+
+/// Waits for a further SIGTERM or SIGINT.
+pub(super) async fn impatient() {
+    let (mut term, mut int) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
+    tokio::select! {
+        () = next(&mut term) => {}
+        () = next(&mut int) => {}
+    }
+}
+
+pub(super) fn notify_ready() {
+    tell(NotifyState::Ready);
+}
+
+pub(super) fn notify_stopping() {
+    tell(NotifyState::Stopping);
+}
+
+/// Fed by the loop's progress, not by a timer of its own.
+pub(super) fn feed_watchdog() {
+    tell(NotifyState::Watchdog);
+}
+
+/// How often systemd wants to hear of progress, if it does.
+pub(super) fn watchdog_period() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+}
+
+fn tell(state: NotifyState<'_>) {
+    if let Err(why) = sd_notify::notify(&[state]) {
+        tracing::debug!("systemd cannot be told: {why}");
+    }
+}
