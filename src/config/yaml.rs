@@ -42,10 +42,24 @@ pub(super) fn entries(file: &str, text: &str, problems: &mut Vec<Problem>) -> Ve
 
 /// The parser's message in one line and without the place, which stands in front already.
 fn sentence(error: &serde_yaml::Error) -> String {
-    let text = error.without_snippet().to_string();
-    let line = text.lines().next().unwrap_or_default();
-    let end = [" at line ", " (line ", "\n"].iter().filter_map(|mark| line.rfind(mark)).min().unwrap_or(line.len());
-    format!("cannot be read as YAML: {}", line.get(..end).unwrap_or(line).trim_start_matches("error: "))
+    use serde_yaml::Error as Yaml;
+    let why = match error.without_snippet() {
+        Yaml::DuplicateMappingKey { key, .. } => {
+            let key: String = key.iter().flat_map(|key| key.chars()).take(80).collect();
+            format!("the key {key:?} stands twice in the same place")
+        }
+        Yaml::Budget { .. } | Yaml::MultipleDocuments { .. } => {
+            "it is more than one document, or deeper or larger than any configuration".into()
+        }
+        Yaml::RecursiveReferencesRequireWeakTypes { .. } => "an alias stands inside its own anchor".into(),
+        other => {
+            let text = other.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            let end = [" at line ", " (line "].iter().filter_map(|mark| line.rfind(mark)).min().unwrap_or(line.len());
+            line.get(..end).unwrap_or(line).trim_start_matches("error: ").to_string()
+        }
+    };
+    format!("cannot be read as YAML: {why}")
 }
 
 struct Reader<'a> {

@@ -37,6 +37,13 @@ impl Seen {
     pub fn runs(&self) -> bool {
         self.instance.phase == Phase::Running
     }
+
+    fn end(&self) -> Option<(End, SpecHash)> {
+        match &self.instance.phase {
+            Phase::Ended(end) => Some((end.clone(), self.instance.hash.clone())),
+            Phase::Running => None,
+        }
+    }
 }
 
 /// The wait before the next try.
@@ -108,14 +115,20 @@ impl Book {
         }
     }
 
-    /// Takes a new wish; another version forgets the old one's failures.
-    pub fn set_desired(&mut self, desired: Option<SharedWorkload>) {
+    /// Takes a new wish; another version forgets the old one's failures, and takes over what is known of its own.
+    pub fn set_desired(&mut self, desired: Option<SharedWorkload>, now: Now) {
         let hash = |workload: &Option<SharedWorkload>| workload.as_ref().map(|w| w.hash.clone());
-        if hash(&self.desired) != hash(&desired) {
-            self.backoff = Backoff::default();
-            self.ended_by_itself = false;
-        }
+        let changed = hash(&self.desired) != hash(&desired);
         self.desired = desired;
+        if !changed {
+            return;
+        }
+        self.backoff = Backoff::default();
+        self.ended_by_itself = false;
+        let ends: Vec<(End, SpecHash)> = self.instances.iter().filter_map(Seen::end).collect();
+        for (end, hash) in ends {
+            self.note_end(&end, &hash, now);
+        }
     }
 
     /// Takes news of an instance. An end is final: later news that it runs are older than that.

@@ -133,7 +133,7 @@ impl Reconciler {
     pub fn handle(&mut self, input: Input, now: Now) {
         self.ticket = self.ticket.saturating_add(1);
         match input {
-            Input::Desired(desired) => self.set_desired(*desired),
+            Input::Desired(desired) => self.set_desired(*desired, now),
             Input::Listed(executor, ticket, Ok(instances)) => self.listed(executor, ticket, instances, now),
             Input::Listed(executor, _, Err(error)) => {
                 self.reaches.insert(executor, Reach::Unreachable(error.message));
@@ -188,11 +188,11 @@ impl Reconciler {
         &mut page.book
     }
 
-    fn set_desired(&mut self, desired: Desired) {
+    fn set_desired(&mut self, desired: Desired, now: Now) {
         self.desired_known = true;
         for (id, page) in &mut self.books {
             if !desired.workloads.contains_key(id) {
-                page.book.set_desired(None);
+                page.book.set_desired(None, now);
             }
         }
         for (id, workload) in desired.workloads {
@@ -200,7 +200,7 @@ impl Reconciler {
                 .entry(id.clone())
                 .or_insert_with(|| Page { book: Book::new(id), said: None })
                 .book
-                .set_desired(Some(workload));
+                .set_desired(Some(workload), now);
         }
     }
 

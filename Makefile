@@ -1,0 +1,32 @@
+# The commands of this project. `make run` needs Rust and a C compiler, nothing else.
+CARGO ?= cargo
+SEEDS ?= 10000
+
+.PHONY: run build test test-needs lint bench sim
+
+run: ## Start the agent in the foreground with the examples; Ctrl-C ends it and them.
+	@echo "building (the first time takes some minutes)…"
+	$(CARGO) build --release --bins
+	target/release/flotta-agent run --config config.example.yaml
+
+build:
+	$(CARGO) build --release --bins
+
+test-needs: ## What the tests talk to: mosquitto's own clients and broker, curl.
+	@tests/needs.sh
+
+test: test-needs ## Every test, also those against real clients.
+	$(CARGO) build --bins
+	$(CARGO) test --workspace
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+sim: ## Many seeds of the simulator: make sim SEEDS=10000
+	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --test simulator -- --nocapture
+
+bench: ## Benchmarks of the pure parts, then of the whole process; each prints its method.
+	$(CARGO) bench
+	$(CARGO) build --release --bins
+	bench/run.sh

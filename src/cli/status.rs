@@ -1,0 +1,97 @@
+//! `status`: the device and its workloads, as a table or as the objects themselves.
+
+use std::io::Write;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::json;
+
+use super::args::Output;
+use super::client::Agent;
+use super::text::{age, line};
+use super::{Screen, Trouble};
+use crate::model::status::{DeviceStatus, LinkStatus, WorkloadStatus};
+
+/// Asks once and shows the answer.
+pub(super) async fn once(agent: &Agent, output: Output, screen: Screen, out: &mut dyn Write) -> Result<(), Trouble> {
+    match output {
+        Output::Json => writeln!(out, "{:#}", objects(agent).await?)?,
+        Output::Table => write!(out, "{}", table(agent, screen).await?)?,
+    }
+    Ok(())
+}
+
+/// The objects as the agent gives them, fields that this version does not know among them.
+pub(super) async fn objects(agent: &Agent) -> Result<serde_json::Value, Trouble> {
+    let device: serde_json::Value = agent.get("/api/v1/device").await?;
+    let workloads: serde_json::Value = agent.get("/api/v1/workloads").await?;
+    Ok(json!({ "device": device, "workloads": workloads }))
+}
+
+/// For people.
+pub(super) async fn table(agent: &Agent, screen: Screen) -> Result<String, Trouble> {
+    let device: DeviceStatus = agent.get("/api/v1/device").await?;
+    let mut workloads: Vec<WorkloadStatus> = agent.get("/api/v1/workloads").await?;
+    workloads.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    let mut text = head(&device);
+    if workloads.is_empty() {
+        text.push_str("no workloads for this device\n");
+    } else {
+        text.push_str(&rows(&device, &workloads, screen));
+    }
+    Ok(text)
+}
+
+fn head(device: &DeviceStatus) -> String {
+    let locked = if device.locked { ", locked" } else { "" };
+    let mut text = format!(
+        "device {}: {}{locked}, up {}, version {}; broker {}, server {}\n",
+        line(&device.device_id),
+        line(&device.state),
+        age(device.since, device.observed_at),
+        line(&device.version),
+        link(&device.broker),
+        link(&device.server),
+    );
+    for problem in &device.problems {
+        text.push_str(&format!("problem: {}\n", line(&problem.to_string())));
+    }
+    text.push('\n');
+    text
+}
+
+fn link(link: &LinkStatus) -> String {
+    match &link.message {
+        Some(message) => format!("{} ({})", line(&link.state), line(message)),
+        None => line(&link.state),
+    }
+}
+
+fn rows(device: &DeviceStatus, workloads: &[WorkloadStatus], screen: Screen) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    match screen.width {
+        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+        None => table.force_no_tty().set_content_arrangement(ContentArrangement::Disabled),
+    };
+    table.set_header(["WORKLOAD", "STATE", "REASON", "SINCE", "RESTARTS", "MESSAGE"]);
+    for workload in workloads {
+        let mut message = line(&workload.message);
+        for warning in &workload.warnings {
+            message.push_str(&format!(" [{}]", line(warning)));
+        }
+        table.add_row([
+            line(&format!("{}/{}", workload.namespace, workload.name)),
+            workload.state.as_str().into(),
+            workload.reason.to_string(),
+            age(workload.since, device.observed_at),
+            workload.restarts.to_string(),
+            message,
+        ]);
+    }
+    let mut text = String::new();
+    for row in table.lines() {
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    text
+}
