@@ -18,6 +18,7 @@
 
 pub mod agent;
 pub mod board;
+pub mod cli;
 pub mod clock;
 pub mod condition;
 pub mod config;
