@@ -175,3 +175,27 @@ fn without_root_and_home_the_state_directory_must_be_said() {
     let dir = build(&inputs).unwrap().config.state.dir;
     assert_eq!(dir.to_str(), Some("/home/me/.local/state/flotta-agent"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_anywhere_makes_it_panic(
+        file in "(?s).{0,200}|([a-z{}\\[\\]&*:\\-\"' \t\n#!|>%@0-9]{0,80})",
+        value in "(?s).{0,80}",
+        nth in 0..flotta_agent::config::keys::KEYS.len(),
+    ) {
+        let key = &flotta_agent::config::keys::KEYS[nth];
+        let leaf = key.path.rsplit('.').next().unwrap_or_default();
+        let quoted = serde_json::to_string(&value).unwrap_or_default();
+        let inside = match key.section() {
+            Some(section) => format!("{section}: {{ {leaf}: {quoted} }}"),
+            None => format!("{leaf}: {quoted}"),
+        };
+        for text in [&file, &inside] {
+            let mut inputs = inputs(text);
+            inputs.env = vec![(key.env().into(), value.clone().into())];
+            for line in errors(&inputs) {
+                proptest::prop_assert!(!line.contains('\n'), "{line:?}");
+            }
+        }
+    }
+}

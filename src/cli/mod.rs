@@ -1,6 +1,6 @@
 //! The command line (SPEC "Command line"): what may be written, and the commands that ask a running agent.
 //!
-//! [`args`] says what may be written; [`Cli::action`] sorts it into what this process becomes: an agent, a check, or a
+//! [`Cli`] says what may be written; [`Cli::action`] sorts it into what this process becomes: an agent, a check, or a
 //! client. Clients live here whole: [`run_client`]. `run` and `check` are carried out elsewhere; [`check`] writes what a
 //! check found. Nothing here prints by itself: everything goes to a writer that it is handed.
 //!

@@ -62,7 +62,8 @@ fn find<'a>(workloads: &'a [WorkloadStatus], wanted: &str) -> Result<&'a Workloa
 
 fn hint(workloads: &[WorkloadStatus], wanted: &str, whole: &str) -> String {
     const SHOWN: usize = 10;
-    let ids: Vec<String> = workloads.iter().map(id).collect();
+    let mut ids: Vec<String> = workloads.iter().map(id).collect();
+    ids.sort();
     let names = workloads.iter().map(|workload| workload.name.as_str());
     let near = nearest(whole, ids.iter().map(String::as_str)).map(String::from).or_else(|| {
         let near = nearest(wanted, names)?;
