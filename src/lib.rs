@@ -18,6 +18,7 @@
 
 pub mod agent;
 pub mod board;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod condition;
@@ -28,5 +29,8 @@ pub mod http;
 pub mod intake;
 pub mod model;
 pub mod mqtt;
+mod readiness;
 pub mod scheduler;
+pub mod source;
+pub mod spec_hash;
 pub mod state;

@@ -28,9 +28,8 @@ impl Counters for OfAgent {
         ];
         let Some(broker) = &self.broker else { return all };
         let counters = broker.counters();
-        let refused = Refusal::ALL.iter().map(|what| {
-            (vec![("what", what.as_str().to_owned())], as_f64(counters.refused(*what)))
-        });
+        let refused =
+            Refusal::ALL.iter().map(|what| (vec![("what", what.as_str().to_owned())], as_f64(counters.refused(*what))));
         all.extend([
             Family::gauge("flotta_broker_connections", "Clients connected", as_f64(counters.connections)),
             Family::counter("flotta_broker_connected", "Connections accepted", counters.connections_total),

@@ -75,7 +75,12 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     // Desired state comes first: it may name the device.
     let (updates, mut desired) = mpsc::channel(4);
     let reread = Arc::new(Notify::new());
-    let settings = manifests::Settings { device_id: config.device_id.clone(), key: DeviceKey::new(state.device_key()) };
+    let fallback_id = machine_id().unwrap_or_else(|| state.owner().to_owned());
+    let settings = manifests::Settings {
+        device_id: config.device_id.clone(),
+        fallback_id: fallback_id.clone(),
+        key: DeviceKey::new(state.device_key()),
+    };
     let watcher = tokio::spawn(manifests::run(
         config.manifests.dir.clone(),
         settings,
@@ -84,11 +89,13 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
         updates,
     ));
     let first = desired.recv().await;
-    let device_id = device_id(config, first.as_ref().and_then(|update| update.desired.device_id.clone()), &state);
+    let named = first.as_ref().and_then(|update| update.desired.device_id.clone());
+    let device_id = config.device_id.clone().or(named).unwrap_or(fallback_id);
 
     let board = Arc::new(Board::new(device_id.clone(), since.wall, config.mqtt.alive));
     let mut problems = loaded.warnings.clone();
-    problems.extend(config::absent(&loaded).into_iter().filter(|problem| !problem.message.starts_with("manifests.dir")));
+    problems
+        .extend(config::absent(&loaded).into_iter().filter(|problem| !problem.message.starts_with("manifests.dir")));
     problems.extend(damaged_truths.into_iter().chain(damaged_manifests));
     board.set_problems("configuration", problems);
 
@@ -129,7 +136,12 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let talking = tokio::spawn(link.clone().keep(config.mqtt.listen, metrics, board.clone(), endpoints.clone()));
 
     endpoints.wait(matches!(config.mqtt.broker, config::Broker::Embedded)).await;
-    ready(&Banner { config, device_id: &device_id, endpoints: endpoints.get(), problems: &board.device(clock::now()).problems });
+    ready(&Banner {
+        config,
+        device_id: &device_id,
+        endpoints: endpoints.get(),
+        problems: &board.device(clock::now()).problems,
+    });
     signals::notify_ready();
     signals::wait(&reread).await;
     signals::notify_stopping();
@@ -171,14 +183,11 @@ fn executors(
     all
 }
 
-/// SPEC "Configuration": `DEVICE_ID`, else as under "Sources", else /etc/machine-id, else one made and kept.
-fn device_id(config: &Config, of_manifests: Option<String>, state: &StateDir) -> String {
-    let of_machine = || {
-        let text = std::fs::read_to_string("/etc/machine-id").ok()?;
-        let id = text.trim().to_owned();
-        crate::model::id::device_id(&id).ok().map(|()| id)
-    };
-    config.device_id.clone().or(of_manifests).or_else(of_machine).unwrap_or_else(|| state.owner().to_owned())
+/// SPEC "Configuration": where nobody names the device, /etc/machine-id does, else the owner id that is made and kept.
+fn machine_id() -> Option<String> {
+    let text = std::fs::read_to_string("/etc/machine-id").ok()?;
+    let id = text.trim().to_owned();
+    crate::model::id::device_id(&id).ok().map(|()| id)
 }
 
 async fn serve_http(listen: std::net::SocketAddr, shared: http::Shared, board: Arc<Board>, endpoints: Arc<Endpoints>) {
@@ -344,9 +353,14 @@ impl std::fmt::Display for Banner<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Banner { config, device_id, endpoints, problems } = self;
         let root = &config.mqtt.root;
-        let port_of = |what: &str| endpoints.get(what).and_then(|at| at.rsplit_once(':')).map(|(_, port)| port.to_owned());
+        let port_of =
+            |what: &str| endpoints.get(what).and_then(|at| at.rsplit_once(':')).map(|(_, port)| port.to_owned());
         writeln!(f, "flotta-agent {} runs device {device_id}", env!("CARGO_PKG_VERSION"))?;
-        writeln!(f, "  manifests  {}  (edit, add or delete a file: it follows at once)", config.manifests.dir.display())?;
+        writeln!(
+            f,
+            "  manifests  {}  (edit, add or delete a file: it follows at once)",
+            config.manifests.dir.display()
+        )?;
         writeln!(f, "  state      {}", config.state.dir.display())?;
         let at = |what: &str| endpoints.get(what).cloned().unwrap_or_else(|| "not yet: see below".into());
         writeln!(f, "  HTTP       {}", at("http"))?;

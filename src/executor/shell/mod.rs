@@ -24,13 +24,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 
 use crate::model::status::Reason;
 use crate::model::time::Wall;
 use crate::model::workload::{Payload, SharedWorkload};
+use crate::readiness::readable;
 
 use super::{Call, End, Executor, ExecutorError, ExecutorEvent, Handle, Instance, Phase};
 
@@ -101,7 +101,7 @@ impl Inner {
         shim: OwnedFd,
         child: Option<std::process::Child>,
     ) -> std::io::Result<()> {
-        let shim = Arc::new(AsyncFd::with_interest(shim, Interest::READABLE)?);
+        let shim = Arc::new(readable(shim)?);
         let (ended, end) = watch::channel(None);
         let run = Run { instance: instance.clone(), grace, shim: Some(shim.clone()), end };
         self.runs().known.insert(instance.handle.clone(), run);

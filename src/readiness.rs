@@ -1,0 +1,18 @@
+//! Waiting for a file descriptor that the kernel makes readable: pidfds, inotify.
+
+use std::os::fd::OwnedFd;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Registers a descriptor to be waited for.
+///
+/// # Errors
+/// Of the kernel's: too many watched descriptors.
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for types that may change their descriptor; an OwnedFd never does"
+)]
+pub(crate) fn readable(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, Interest::READABLE)
+}

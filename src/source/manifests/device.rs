@@ -1,0 +1,144 @@
+//! `EdgeDevice`: the device's labels and profiles.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::document::Metadata;
+use super::fields::{Fields, Report};
+use super::tree::{Node, short};
+use crate::model::profile::{ConditionSpec, ProfileSpec};
+
+/// The most profiles of a device.
+pub const MAX_PROFILES: usize = 1_000;
+/// The most conditions of a profile.
+pub const MAX_CONDITIONS: usize = 1_000;
+
+/// What an EdgeDevice says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceDoc {
+    /// From the metadata.
+    pub labels: BTreeMap<String, String>,
+    /// `spec.profiles`.
+    pub profiles: Vec<ProfileSpec>,
+}
+
+/// The old README's EdgeDevice: name and namespace one level too deep.
+pub(super) fn name_under_labels(report: &mut Report, metadata: &mut Metadata) {
+    let Some(name) = metadata.labels.get("name") else { return };
+    report.warn(metadata.at, "metadata.labels.name: read as the device's name; it belongs in metadata.name");
+    metadata.name = Some(name.clone());
+    if metadata.namespace.is_none()
+        && let Some(namespace) = metadata.labels.get("namespace")
+    {
+        report.warn(
+            metadata.at,
+            "metadata.labels.namespace: read as the device's namespace; it belongs in metadata.namespace",
+        );
+        metadata.namespace = Some(namespace.clone());
+    }
+}
+
+pub(super) fn read(report: &mut Report, document: &mut Fields<'_>, metadata: Metadata) -> DeviceDoc {
+    let mut device = DeviceDoc { labels: metadata.labels, profiles: Vec::new() };
+    let Some(mut spec) = document.map(report, "spec") else { return device };
+    let right = spec.take("profiles").map(|node| (node, "spec.profiles"));
+    let mut legacy = None;
+    if let Some(mut heartbeat) = spec.map(report, "heartbeat") {
+        let _ = heartbeat.integer(report, "periodSeconds", 0, i64::from(u32::MAX));
+        heartbeat.ignore(&["hardwareProfile"]);
+        if let Some((key, node)) = heartbeat.take_entry("profiles") {
+            let used =
+                if right.is_some() { "ignored, since spec.profiles is there too" } else { "read as spec.profiles" };
+            report.warn(key.at, format!("spec.heartbeat.profiles: {used}; profiles belong in spec.profiles"));
+            legacy = Some((node, "spec.heartbeat.profiles"));
+        }
+        heartbeat.finish(report);
+    }
+    if let Some((node, path)) = right.or(legacy) {
+        device.profiles = profiles(report, path, node);
+    }
+    spec.ignore(&["requestTime", "osImageId"]);
+    spec.not_yet(report, &["storage", "metrics", "logCollection", "mounts", "osInformation", "upgrade"]);
+    spec.finish(report);
+    device
+}
+
+fn profiles(report: &mut Report, path: &str, node: &Node) -> Vec<ProfileSpec> {
+    let mut profiles: Vec<ProfileSpec> = Vec::new();
+    for (index, node) in items(report, path, node, MAX_PROFILES).iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let Some(mut fields) = Fields::of(report, &path, node) else { continue };
+        let name = fields.text(report, "name");
+        let conditions_path = fields.name("conditions");
+        let list = fields.take("conditions");
+        fields.finish(report);
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            report.error(node.at, format!("{path}.name: is missing: a profile needs a name"));
+            continue;
+        };
+        if profiles.iter().any(|known| known.name == name) {
+            report.error(
+                node.at,
+                format!("{path}.name: there are two profiles {:?}: give one another name", short(&name)),
+            );
+            continue;
+        }
+        let Some(list) = list else {
+            report.error(
+                node.at,
+                format!("{path}.conditions: is missing: write a list of `{{ name: …, expression: \"…\" }}`"),
+            );
+            continue;
+        };
+        let conditions = conditions(report, &conditions_path, list);
+        profiles.push(ProfileSpec { name, conditions });
+    }
+    profiles
+}
+
+fn conditions(report: &mut Report, path: &str, node: &Node) -> Vec<ConditionSpec> {
+    let mut conditions: Vec<ConditionSpec> = Vec::new();
+    for (index, node) in items(report, path, node, MAX_CONDITIONS).iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let Some(mut fields) = Fields::of(report, &path, node) else { continue };
+        let name = fields.text(report, "name").filter(|name| !name.is_empty());
+        let expression = fields.text(report, "expression");
+        let hold_off = fields.duration(report, "for").unwrap_or(Duration::ZERO);
+        let hold = fields.duration(report, "hold").unwrap_or(Duration::ZERO);
+        if let Some((key, _)) = fields.take_entry("cpu") {
+            report.warn(key.at, format!("{path}.cpu: ignored; it belongs to the condition where a workload names it"));
+        }
+        fields.finish(report);
+        let (Some(name), Some(expression)) = (name, expression) else {
+            report.error(
+                node.at,
+                format!("{path}: a condition needs name and expression: `{{ name: low, expression: \"cpu < 50\" }}`"),
+            );
+            continue;
+        };
+        if conditions.iter().any(|known| known.name == name) {
+            report.error(
+                node.at,
+                format!("{path}.name: there are two conditions {:?}: give one another name", short(&name)),
+            );
+            continue;
+        }
+        conditions.push(ConditionSpec { name, expression, hold_off, hold });
+    }
+    conditions
+}
+
+/// The items of a list of at most `most`.
+pub(super) fn items<'a>(report: &mut Report, path: &str, node: &'a Node, most: usize) -> &'a [Node] {
+    match &node.value {
+        super::tree::Value::List(items) if items.len() > most => {
+            report.error(node.at, format!("{path}: more than {most} of them"));
+            &items[..most]
+        }
+        super::tree::Value::List(items) => items,
+        _ => {
+            report.error(node.at, format!("{path}: must be a list (`- …` or `[…]`), not {}", node.what()));
+            &[]
+        }
+    }
+}

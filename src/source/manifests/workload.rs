@@ -1,0 +1,371 @@
+//! `EdgeWorkload`: what is to run, for which devices, behind which gates.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use super::device::items;
+use super::document::Metadata;
+use super::fields::{Fields, Report, as_written, integer};
+use super::kube::{self, References};
+use super::selector::Selector;
+use super::tree::{Node, Value, short};
+use crate::model::profile::{ConditionRef, ProfileRef};
+use crate::model::workload::{Kind, Payload, RestartPolicy, Retry, ShellSpec};
+
+/// Between TERM and KILL where nothing is said, as in Kubernetes.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+/// The most profiles that may gate a workload.
+const MAX_GATES: usize = 64;
+/// The most arguments of a command.
+const MAX_ARGUMENTS: usize = 1_000;
+/// A CPU quota is at least 1 ms and at most 1 024 cores' worth per 100 ms.
+const QUOTA_US: (i64, i64) = (1_000, 102_400_000);
+
+/// What an EdgeWorkload says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadDoc {
+    /// From the metadata.
+    pub labels: BTreeMap<String, String>,
+    /// From the metadata.
+    pub annotations: BTreeMap<String, String>,
+    /// Which devices are meant.
+    pub selector: Selector,
+    /// `spec.type`.
+    pub kind: Kind,
+    /// `spec.rootless`.
+    pub rootless: bool,
+    /// `spec.cron`, as written.
+    pub cron: Option<String>,
+    /// `spec.retry`.
+    pub retry: Retry,
+    /// When an ended run is started again.
+    pub restart: RestartPolicy,
+    /// `spec.priority`.
+    pub priority: i32,
+    /// `spec.profiles`.
+    pub gates: Vec<ProfileRef>,
+    /// What is carried out.
+    pub payload: Payload,
+    /// The executor's input as written: it makes the version.
+    pub input: Json,
+    /// What a pod refers to.
+    pub references: References,
+}
+
+/// The part of a document that an executor gets.
+struct Carried {
+    payload: Payload,
+    input: Json,
+    restart: Option<RestartPolicy>,
+    references: References,
+}
+
+pub(super) fn read(report: &mut Report, document: &mut Fields<'_>, metadata: Metadata) -> WorkloadDoc {
+    let mut doc = WorkloadDoc {
+        labels: metadata.labels,
+        annotations: metadata.annotations,
+        selector: Selector::default(),
+        kind: Kind::Pod,
+        rootless: false,
+        cron: None,
+        retry: Retry::DEFAULT,
+        restart: RestartPolicy::Always,
+        priority: 0,
+        gates: Vec::new(),
+        payload: Payload::Invalid("spec: is missing".into()),
+        input: Json::Null,
+        references: References::default(),
+    };
+    let at = document.at;
+    let Some(mut spec) = document.map(report, "spec") else {
+        report.error(at, "spec: is missing: write what is to run");
+        return doc;
+    };
+    let right = spec.take("profiles").map(|node| (node, "spec.profiles".to_owned()));
+    let mut legacy = None;
+    if let Some(mut selector) = spec.map(report, "deviceSelector") {
+        if let Some((key, node)) = selector.take_entry("profiles") {
+            let used =
+                if right.is_some() { "ignored, since spec.profiles is there too" } else { "read as spec.profiles" };
+            report.warn(key.at, format!("spec.deviceSelector.profiles: {used}; profiles belong in spec.profiles"));
+            legacy = Some((node, "spec.deviceSelector.profiles".to_owned()));
+        }
+        doc.selector.read(report, selector);
+    }
+    doc.selector.device = spec.text(report, "device");
+    if let Some((node, path)) = right.or(legacy) {
+        doc.gates = gates(report, &path, node);
+    }
+    doc.kind = kind(report, &mut spec);
+    doc.rootless = spec.boolean(report, "rootless").unwrap_or(false);
+    doc.cron = spec.text(report, "cron");
+    if let Some((key, _)) = spec.take_entry("cronTimeZone").or_else(|| spec.take_entry("cronCatchUp")) {
+        report.warn(key.at, format!("spec.{}: is not carried out yet, and ignored", key.name));
+    }
+    doc.retry = retry(report, &mut spec);
+    doc.priority = spec
+        .integer(report, "priority", i64::from(i32::MIN), i64::from(i32::MAX))
+        .and_then(|priority| i32::try_from(priority).ok())
+        .unwrap_or(0);
+    let errors = report.errors.len();
+    let carried = match doc.kind {
+        Kind::Shell => shell(report, &mut spec),
+        Kind::Ansible => ansible(report, &mut spec),
+        Kind::Pod | Kind::K8s | Kind::Microshift => pod(report, &mut spec),
+    };
+    let default = if doc.cron.is_some() {
+        RestartPolicy::Never
+    } else if matches!(doc.kind, Kind::Shell | Kind::Ansible) {
+        RestartPolicy::OnFailure
+    } else {
+        RestartPolicy::Always
+    };
+    match carried {
+        Some(carried) => {
+            doc.restart = carried.restart.unwrap_or(default);
+            doc.payload = carried.payload;
+            doc.input = carried.input;
+            doc.references = carried.references;
+        }
+        None if report.errors.len() == errors => {
+            let part = if doc.kind == Kind::Shell || doc.kind == Kind::Ansible { doc.kind.as_str() } else { "pod" };
+            report.error(spec.at, format!("spec.{part}: is missing: type {} needs it", doc.kind.as_str()));
+        }
+        None => {}
+    }
+    // Of another kind than the one asked for, and what we know and do not need yet.
+    spec.ignore(&["pod", "shell", "ansible"]);
+    spec.not_yet(report, &["imageRegistries", "data", "metrics", "logCollection", "ignition"]);
+    spec.finish(report);
+    if let Some(first) = report.errors.first() {
+        doc.payload = Payload::Invalid(first.message.clone());
+    }
+    doc
+}
+
+fn kind(report: &mut Report, spec: &mut Fields<'_>) -> Kind {
+    let Some((_, node)) = spec.take_entry("type") else { return Kind::Pod };
+    let known = [Kind::Pod, Kind::K8s, Kind::Microshift, Kind::Ansible, Kind::Shell];
+    let found = match &node.value {
+        Value::Text(text) => known.into_iter().find(|kind| kind.as_str() == text),
+        _ => None,
+    };
+    found.unwrap_or_else(|| {
+        report
+            .error(node.at, format!("spec.type: must be pod, k8s, microshift, ansible or shell, not {}", node.what()));
+        Kind::Pod
+    })
+}
+
+fn retry(report: &mut Report, spec: &mut Fields<'_>) -> Retry {
+    let Some(mut retry) = spec.map(report, "retry") else { return Retry::DEFAULT };
+    let mut found = Retry::DEFAULT;
+    if let Some(mut constant) = retry.map(report, "constantBackoff") {
+        if let Some(seconds) = constant.integer(report, "periodSeconds", 1, 86_400) {
+            found = Retry::Constant(Duration::from_secs(u64::try_from(seconds).unwrap_or(20)));
+        }
+        constant.finish(report);
+    }
+    if let Some((key, _)) = retry.take_entry("exponentialBackoff") {
+        report.warn(key.at, "spec.retry.exponentialBackoff: is not carried out yet: the wait is 20 s each time");
+    }
+    retry.finish(report);
+    found
+}
+
+fn gates(report: &mut Report, path: &str, node: &Node) -> Vec<ProfileRef> {
+    let mut gates = Vec::new();
+    for (index, node) in items(report, path, node, MAX_GATES).iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let Some(mut fields) = Fields::of(report, &path, node) else { continue };
+        let name = fields.text(report, "name").filter(|name| !name.is_empty());
+        let list_path = fields.name("conditions");
+        let list = fields.take("conditions");
+        fields.finish(report);
+        let Some(name) = name else {
+            report.error(node.at, format!("{path}.name: is missing: which profile of the device?"));
+            continue;
+        };
+        let conditions = list.map(|node| conditions(report, &list_path, node)).unwrap_or_default();
+        gates.push(ProfileRef { name, conditions });
+    }
+    gates
+}
+
+fn conditions(report: &mut Report, path: &str, node: &Node) -> Vec<ConditionRef> {
+    let mut conditions = Vec::new();
+    for (index, node) in items(report, path, node, MAX_GATES).iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let (name, cpu_quota_us) = match &node.value {
+            Value::Text(name) => (Some(name.clone()), None),
+            _ => {
+                let Some(mut fields) = Fields::of(report, &path, node) else { continue };
+                let name = fields.text(report, "name");
+                let cpu = fields.take("cpu").and_then(|node| quota(report, &format!("{path}.cpu"), node));
+                fields.finish(report);
+                (name, cpu)
+            }
+        };
+        match name.filter(|name| !name.is_empty()) {
+            Some(name) => conditions.push(ConditionRef { name, cpu_quota_us }),
+            None => report.error(node.at, format!("{path}.name: is missing: which condition of the profile?")),
+        }
+    }
+    conditions
+}
+
+/// `cpu: 20000`, or as the old CRs have it, `cpu: { cpu: 20000 }`.
+fn quota(report: &mut Report, path: &str, node: &Node) -> Option<u32> {
+    let node = node.get("cpu").unwrap_or(node);
+    let (from, to) = QUOTA_US;
+    integer(report, &format!("{path} (µs per 100 ms)"), node, from, to).and_then(|quota| u32::try_from(quota).ok())
+}
+
+fn policy(report: &mut Report, node: Option<&Node>, path: &str) -> Option<RestartPolicy> {
+    let node = node?;
+    match &node.value {
+        Value::Text(text) if text == "Always" => Some(RestartPolicy::Always),
+        Value::Text(text) if text == "OnFailure" => Some(RestartPolicy::OnFailure),
+        Value::Text(text) if text == "Never" => Some(RestartPolicy::Never),
+        _ => {
+            report.error(node.at, format!("{path}: must be Always, OnFailure or Never, not {}", node.what()));
+            None
+        }
+    }
+}
+
+fn shell(report: &mut Report, spec: &mut Fields<'_>) -> Option<Carried> {
+    let node = spec.take("shell")?;
+    let path = spec.name("shell");
+    let input = node.to_json();
+    let mut fields = Fields::of(report, &path, node)?;
+    let command = fields.take_entry("command");
+    let script = fields.take_entry("script");
+    let argv = match (command, script) {
+        (Some((key, _)), Some(_)) => {
+            report.error(key.at, format!("{path}: command and script are both there: keep one"));
+            None
+        }
+        (None, None) => {
+            report.error(
+                node.at,
+                format!("{path}: command or script is missing: write script: \"…\" or command: [\"…\"]"),
+            );
+            None
+        }
+        (Some((_, node)), None) => argv(report, &format!("{path}.command"), node),
+        (None, Some((_, node))) => as_written(report, &format!("{path}.script"), node)
+            .map(|script| vec!["/bin/sh".into(), "-c".into(), script]),
+    };
+    let env = env(report, &mut fields);
+    let working_dir =
+        fields.take("workingDir").and_then(|node| as_written(report, &format!("{path}.workingDir"), node));
+    if let Some(dir) = working_dir.as_ref().filter(|dir| !dir.starts_with('/')) {
+        report.error(node.at, format!("{path}.workingDir: {:?} is not absolute: write it from / on", short(dir)));
+    }
+    let user = fields.take("user").and_then(|node| as_written(report, &format!("{path}.user"), node));
+    let restart = fields.take("restartPolicy");
+    let restart = policy(report, restart, &format!("{path}.restartPolicy"));
+    let grace = fields.duration(report, "terminationGracePeriodSeconds").unwrap_or(DEFAULT_GRACE);
+    if let Some((key, _)) = fields.take_entry("resources") {
+        report.warn(
+            key.at,
+            format!("LimitNotEnforced: {path}.resources is not applied to shell workloads by this version"),
+        );
+    }
+    fields.finish(report);
+    let payload = Payload::Shell(ShellSpec { argv: argv?, env, working_dir, user, grace });
+    Some(Carried { payload, input, restart, references: References::default() })
+}
+
+fn argv(report: &mut Report, path: &str, node: &Node) -> Option<Vec<String>> {
+    if let Value::Text(text) = &node.value {
+        report.error(
+            node.at,
+            format!(
+                "{path}: must be a list like [\"/usr/bin/env\", \"true\"]; for a line of shell write script: {:?}",
+                short(text)
+            ),
+        );
+        return None;
+    }
+    let argv: Vec<String> = items(report, path, node, MAX_ARGUMENTS)
+        .iter()
+        .enumerate()
+        .filter_map(|(index, node)| as_written(report, &format!("{path}[{index}]"), node))
+        .collect();
+    if argv.first().is_none_or(String::is_empty) {
+        report.error(node.at, format!("{path}: is empty: the first item is the program"));
+        return None;
+    }
+    Some(argv)
+}
+
+fn env(report: &mut Report, fields: &mut Fields<'_>) -> BTreeMap<String, String> {
+    let path = fields.name("env");
+    let Some(node) = fields.take("env") else { return BTreeMap::new() };
+    let Value::Map(entries) = &node.value else {
+        report.error(node.at, format!("{path}: must be a map (`NAME: value`), not {}", node.what()));
+        return BTreeMap::new();
+    };
+    let mut env = BTreeMap::new();
+    for (key, node) in entries {
+        if key.name.is_empty() || key.name.contains(['=', '\0']) {
+            report.error(key.at, format!("{path}: {:?} cannot be the name of a variable", short(&key.name)));
+            continue;
+        }
+        if let Some(value) = as_written(report, &format!("{path}.{}", short(&key.name)), node) {
+            env.insert(key.name.clone(), value);
+        }
+    }
+    env
+}
+
+fn ansible(report: &mut Report, spec: &mut Fields<'_>) -> Option<Carried> {
+    let node = spec.take("ansible")?;
+    let path = spec.name("ansible");
+    let input = node.to_json();
+    let mut fields = Fields::of(report, &path, node)?;
+    if fields.text(report, "playbook").is_none() {
+        report.error(node.at, format!("{path}.playbook: is missing"));
+    }
+    fields.ignore(&["vars"]);
+    fields.finish(report);
+    Some(Carried { payload: Payload::Ansible(input.clone()), input, restart: None, references: References::default() })
+}
+
+fn pod(report: &mut Report, spec: &mut Fields<'_>) -> Option<Carried> {
+    let node = spec.take("pod")?;
+    let path = spec.name("pod");
+    let mut fields = Fields::of(report, &path, node)?;
+    let inner = fields.take("spec");
+    fields.ignore(&["metadata", "apiVersion", "kind"]);
+    fields.finish(report);
+    let Some(inner) = inner else {
+        report.error(node.at, format!("{path}.spec: is missing: the PodSpec with its containers"));
+        return None;
+    };
+    let containers = match inner.get("containers").map(|node| &node.value) {
+        Some(Value::List(containers)) => containers.as_slice(),
+        _ => &[],
+    };
+    if containers.is_empty() {
+        report.error(inner.at, format!("{path}.spec.containers: is missing: a pod needs at least one container"));
+        return None;
+    }
+    for (index, container) in containers.iter().enumerate() {
+        for field in ["name", "image"] {
+            let text =
+                container.get(field).is_some_and(|node| matches!(&node.value, Value::Text(text) if !text.is_empty()));
+            if !text {
+                report.error(container.at, format!("{path}.spec.containers[{index}].{field}: is missing"));
+            }
+        }
+    }
+    let restart = policy(report, inner.get("restartPolicy"), &format!("{path}.spec.restartPolicy"));
+    let input = inner.to_json();
+    let references = kube::references(&input);
+    Some(Carried { payload: Payload::Pod(input.clone()), input: json!({ "spec": input }), restart, references })
+}

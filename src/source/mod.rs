@@ -1,0 +1,3 @@
+//! Sources: where desired state comes from. They know `model/` and not each other (SPEC "Sources of desired state").
+
+pub mod manifests;
