@@ -55,8 +55,8 @@ impl Signals {
         let woken = |at: usize| fds.get(at).is_some_and(|fd| !fd.revents().is_empty());
         let woken = Woken { signal: woken(0), output: woken(1) };
         if woken.signal {
-            let mut heap = [0; 64];
-            while (&self.wake).read(&mut heap).is_ok_and(|n| n == heap.len()) {}
+            let mut bytes = [0; 64];
+            while (&self.wake).read(&mut bytes).is_ok_and(|n| n == bytes.len()) {}
         }
         woken
     }

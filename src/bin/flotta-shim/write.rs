@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use flotta_agent::executor::shell::run::{
     EXIT_FILE, Exit, OLD_OUTPUT_FILE, OUTPUT_FILE, SHIM_FILE, STARTED_FILE, Started,
@@ -35,11 +35,16 @@ pub fn exit(exit: &Exit) {
             return;
         }
         let _ = std::fs::remove_file(OUTPUT_FILE);
-        if replace(EXIT_FILE, &text, true).is_ok() || !std::path::Path::new(".").exists() {
+        if replace(EXIT_FILE, &text, true).is_ok() || removed() {
             return;
         }
         wait::pause(1000);
     }
+}
+
+/// Somebody has removed the run's directory.
+fn removed() -> bool {
+    std::fs::metadata(".").is_ok_and(|directory| directory.nlink() == 0)
 }
 
 /// Whole or not at all; `durable`: and still there after a power loss.

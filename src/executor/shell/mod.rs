@@ -1,47 +1,55 @@
-//! The shell executor: commands on the device itself, each with a small parent of its own (the shim) that outlives the agent.
+//! The shell executor: commands on the device itself.
+//!
+//! Each run has a small parent of its own, the shim (`flotta-shim`), which outlives the agent. What both know of a run stands
+//! in its directory, and whether it is alive is never guessed:
 //!
 //! ```text
-//!  <runs>/<handle>/run.json     what is run; its flock lives exactly as long as the shim
-//!                  shim.pid     for a restarted agent
-//!                  started      the command was executed
-//!                  exit.json    how it ended
-//!                  output.log   bounded, with one generation before it
+//! <runs_dir>/<handle>/   0700
+//!   run.json      what is run (agent). Exclusively locked by the shim as long as it lives: the lock is the liveness
+//!   shim.pid      the shim's pid (shim, before the command)
+//!   started       the command's pid and start time (shim, once it is executed)
+//!   output.log    its output, turned over at 1 MiB to output.log.1 (shim)
+//!   exit.json     how it ended (shim, when nothing of it runs any more; written whole and synced)
 //! ```
-//! Whether a run is alive is never guessed from a pid: the lock says it. Its end is noticed by a pidfd, at once; nothing
-//! polls. One short task per living run; no disk is synced on the way to a start.
-
-pub mod proc;
-pub mod run;
-pub mod tree;
+//!
+//! | lock | files | it is |
+//! |---|---|---|
+//! | held | | running: adopted |
+//! | free | `exit.json` | ended, as it says |
+//! | free | `started`, of another boot | ended: cut off by a restart of the machine |
+//! | free | `started`, of this boot | ended: its shim was killed; what it left is killed too |
+//! | free | neither | a start that never was: removed |
+//!
+//! One task per run waits for its shim's pidfd and, when that has ended, tells how ([`ExecutorEvent::Changed`]). What
+//! belongs to a run is its process group, whatever descends from its shim (a subreaper: nothing escapes by losing its
+//! parent), and, when the shim is dead, whatever has the run's handle in its environment ([`run::MARK`]).
+//!
+//! Not here: CPU quotas (a shell run has none yet), and supplementary groups of another user (they are cleared).
 
 mod adopt;
-mod launch;
+mod end;
+pub mod proc;
+pub mod run;
+mod run_dir;
+mod start;
+mod stop;
+mod table;
+pub mod tree;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::OwnedFd;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::process::{Signal, pidfd_send_signal};
-use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
-use crate::model::status::Reason;
+use super::{Call, End, Executor, ExecutorEvent, Handle, Instance};
 use crate::model::time::Wall;
-use crate::model::workload::{Payload, SharedWorkload};
-use crate::readiness::readable;
+use crate::model::workload::SharedWorkload;
 
-use super::{Call, End, Executor, ExecutorError, ExecutorEvent, Handle, Instance, Phase};
-
-/// How long after the grace period a shim may take before it is killed itself.
-const SLACK: Duration = Duration::from_secs(10);
-
-/// What time it is, for people.
+/// Tells the time of day, for people.
 pub type Clock = Arc<dyn Fn() -> Wall + Send + Sync>;
 
-/// Runs commands.
-#[derive(Clone)]
+/// Runs commands on the device itself.
 pub struct ShellExecutor {
     inner: Arc<Inner>,
 }
@@ -49,157 +57,60 @@ pub struct ShellExecutor {
 struct Inner {
     runs_dir: PathBuf,
     shim: PathBuf,
-    env: BTreeMap<String, String>,
+    device_env: BTreeMap<String, String>,
+    boot_id: String,
     clock: Clock,
     events: mpsc::Sender<ExecutorEvent>,
-    boot_id: String,
-    runs: Mutex<Runs>,
-}
-
-#[derive(Default)]
-struct Runs {
-    known: BTreeMap<Handle, Run>,
-    /// Directories of starts under way: not to be adopted.
-    starting: BTreeSet<Handle>,
-}
-
-#[derive(Clone)]
-struct Run {
-    instance: Instance,
-    grace: Duration,
-    /// Of the shim; `None` once it has ended.
-    shim: Option<Arc<AsyncFd<OwnedFd>>>,
-    end: watch::Receiver<Option<End>>,
+    table: table::Table,
+    /// Looking at directories that nobody knows yet: one at a time.
+    listing: tokio::sync::Mutex<()>,
 }
 
 impl ShellExecutor {
-    /// Keeps its runs in `runs_dir`; `env` is given to every run; `shim` is the program that becomes their parent.
+    /// `runs_dir` belongs to this executor alone and is made when it is needed; `shim` is the `flotta-shim` program;
+    /// `device_env` goes into the environment of every run (`DEVICE_ID`), the workload's own wins. Needs a tokio runtime.
     #[must_use]
     pub fn new(
         runs_dir: PathBuf,
         shim: PathBuf,
-        env: BTreeMap<String, String>,
+        device_env: BTreeMap<String, String>,
         clock: Clock,
         events: mpsc::Sender<ExecutorEvent>,
     ) -> ShellExecutor {
-        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
-        let runs = Mutex::default();
-        ShellExecutor { inner: Arc::new(Inner { runs_dir, shim, env, clock, events, boot_id, runs }) }
-    }
-}
-
-impl Inner {
-    fn runs(&self) -> MutexGuard<'_, Runs> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Remembers a living run and waits for its end in a task of its own.
-    fn watch(
-        self: &Arc<Self>,
-        instance: &Instance,
-        grace: Duration,
-        shim: OwnedFd,
-        child: Option<std::process::Child>,
-    ) -> std::io::Result<()> {
-        let shim = Arc::new(readable(shim)?);
-        let (ended, end) = watch::channel(None);
-        let run = Run { instance: instance.clone(), grace, shim: Some(shim.clone()), end };
-        self.runs().known.insert(instance.handle.clone(), run);
-        let (inner, mut instance) = (self.clone(), instance.clone());
-        tokio::spawn(async move {
-            // Readable means that the process has ended; an error means that it cannot be waited for, so it is looked at.
-            let _ = shim.readable().await;
-            if let Some(mut child) = child {
-                // It has ended, so this reaps it without waiting.
-                let _ = child.wait();
-            }
-            let end = adopt::read_end(&inner, &instance.handle);
-            instance.phase = Phase::Ended(end.clone());
-            if let Some(run) = inner.runs().known.get_mut(&instance.handle) {
-                run.instance = instance.clone();
-                run.shim = None;
-            }
-            let _ = ended.send(Some(end));
-            // The agent ends: the next one reads the same from disk.
-            let _ = inner.events.send(ExecutorEvent::Changed(instance)).await;
-        });
-        Ok(())
-    }
-
-    async fn stop(&self, handle: &Handle) -> Result<End, ExecutorError> {
-        let Some(mut run) = self.runs().known.get(handle).cloned() else {
-            let how = "it was gone already".to_owned();
-            return Ok(End { code: None, at: (self.clock)(), how, tail: String::new(), cut_off: false });
+        let boot_id = end::boot_id().unwrap_or_default();
+        let inner = Inner {
+            runs_dir: absolute(&runs_dir),
+            shim: absolute(&shim),
+            device_env,
+            boot_id,
+            clock,
+            events,
+            table: table::Table::default(),
+            listing: tokio::sync::Mutex::default(),
         };
-        if let Phase::Ended(end) = run.instance.phase {
-            return Ok(end);
-        }
-        if let Some(shim) = &run.shim {
-            // Ended just now: its end is on its way.
-            let _ = pidfd_send_signal(shim.get_ref(), Signal::TERM);
-        }
-        let deadline = run.grace.saturating_add(SLACK);
-        if let Ok(end) = tokio::time::timeout(deadline, ended(&mut run.end)).await {
-            return end;
-        }
-        tracing::warn!(handle = %handle.0, "the shim did not end its run in time; both are killed");
-        if let Some(shim) = &run.shim {
-            let _ = pidfd_send_signal(shim.get_ref(), Signal::KILL);
-        }
-        match tokio::time::timeout(SLACK, ended(&mut run.end)).await {
-            Ok(end) => end,
-            Err(_) => Err(ExecutorError {
-                reason: Reason::StopFailed,
-                message: "the kernel does not let it end (a process in an uninterruptible wait?)".into(),
-            }),
-        }
+        ShellExecutor { inner: Arc::new(inner) }
     }
-
-    fn remove(&self, handle: &Handle) -> Result<(), ExecutorError> {
-        let failed = |message: String| ExecutorError { reason: Reason::StopFailed, message };
-        if self.runs().known.get(handle).is_some_and(|run| run.instance.phase == Phase::Running) {
-            return Err(failed("it still runs, so its files stay".into()));
-        }
-        let dir = self.runs_dir.join(&*handle.0);
-        match std::fs::remove_dir_all(&dir) {
-            Ok(()) => {}
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => {}
-            Err(why) => return Err(failed(format!("the files of its last run cannot be removed: {why}"))),
-        }
-        self.runs().known.remove(handle);
-        Ok(())
-    }
-}
-
-async fn ended(end: &mut watch::Receiver<Option<End>>) -> Result<End, ExecutorError> {
-    let lost = || ExecutorError { reason: Reason::StopFailed, message: "its end was not learnt".into() };
-    let end = end.wait_for(Option::is_some).await.map_err(|_| lost())?;
-    end.clone().ok_or_else(lost)
 }
 
 impl Executor for ShellExecutor {
     fn list(&self) -> Call<'_, Vec<Instance>> {
-        Box::pin(async move {
-            adopt::adopt_unknown(&self.inner).await?;
-            Ok(self.inner.runs().known.values().map(|run| run.instance.clone()).collect())
-        })
+        Box::pin(adopt::list(&self.inner))
     }
 
     fn start(&self, workload: SharedWorkload) -> Call<'_, Instance> {
-        Box::pin(async move {
-            let Payload::Shell(spec) = &workload.payload else {
-                let message = "not a shell workload: it has no command and no script".to_owned();
-                return Err(ExecutorError { reason: Reason::InvalidSpec, message });
-            };
-            launch::launch(&self.inner, &workload, spec).await
-        })
+        Box::pin(async move { start::start(&self.inner, &workload).await })
     }
 
     fn stop(&self, handle: Handle) -> Call<'_, End> {
-        Box::pin(async move { self.inner.stop(&handle).await })
+        Box::pin(async move { stop::stop(&self.inner, &handle).await })
     }
 
     fn remove(&self, handle: Handle) -> Call<'_, ()> {
-        Box::pin(async move { self.inner.remove(&handle) })
+        Box::pin(async move { stop::remove(&self.inner, &handle).await })
     }
+}
+
+/// A shim is started in its run's directory: what is relative would be so to that.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
