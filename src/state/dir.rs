@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -51,15 +52,8 @@ impl StateDir {
         make_dir(path).map_err(unusable("cannot make it"))?;
         make_dir(&path.join("run")).map_err(unusable("cannot make run/ in it"))?;
         let mut lock = private().open(path.join("lock")).map_err(unusable("cannot open its lock"))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut pid = String::new();
-                // Unreadable: the message goes without.
-                let _ = (&mut lock).take(32).read_to_string(&mut pid);
-                return Err(OpenError::InUse { dir: path.to_path_buf(), pid: pid.trim().to_owned() });
-            }
-            Err(why) => return Err(unusable("cannot lock it")(why.into())),
+        if !take_lock(&lock).map_err(unusable("cannot lock it"))? {
+            return Err(OpenError::InUse { dir: path.to_path_buf(), pid: holder(&mut lock) });
         }
         let pid = format!("{}\n", std::process::id());
         // The lock is held whether or not its pid can be written: on a full disk the agent goes on.
@@ -108,6 +102,43 @@ impl StateDir {
         let run = self.path.join("run");
         replace(&run.join("endpoints.json"), format!("{endpoints}\n").as_bytes(), None)
     }
+}
+
+/// How often, and how long apart, a lock is tried that nobody alive should hold.
+const LOCK_TRIES: u32 = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Takes the lock. A process that an agent was about to become when it was killed holds it for a moment more, so a holder
+/// that is not an agent any more is waited for; one that is, is not.
+fn take_lock(lock: &File) -> io::Result<bool> {
+    for _ in 0..LOCK_TRIES {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(why) => return Err(why.into()),
+        }
+        let pid = holder(&mut lock.try_clone()?);
+        let name = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The third field of a process that ended and was not reaped is Z.
+        let lives = name.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'));
+        if lives {
+            return Ok(false);
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "nothing tells when a lock is let go; before anything was started"
+        )]
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Ok(false)
+}
+
+/// The pid in the lock file; empty if it cannot be read.
+fn holder(lock: &mut File) -> String {
+    let mut pid = String::new();
+    // Unreadable: the message goes without.
+    let _ = lock.rewind().and_then(|()| lock.take(32).read_to_string(&mut pid));
+    pid.trim().to_owned()
 }
 
 fn make_dir(path: &Path) -> io::Result<()> {

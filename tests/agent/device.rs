@@ -1,0 +1,226 @@
+//! A device in a temporary directory: manifests, state, and an agent on free ports.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// Longest wait for anything that has to happen.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+pub struct Device {
+    dir: tempfile::TempDir,
+    pub agent: Option<Agent>,
+}
+
+pub struct Agent {
+    child: Child,
+    pub http: String,
+    pub mqtt: String,
+}
+
+impl Device {
+    pub fn new() -> Device {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(dir.path().join("manifests")).expect("made");
+        Device { dir, agent: None }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A name that nothing else on the machine has.
+    pub fn tag(&self) -> String {
+        self.dir.path().file_name().expect("a name").to_string_lossy().trim_start_matches('.').to_lowercase()
+    }
+
+    pub fn manifest(&self, name: &str, text: &str) {
+        let beside = self.path("manifests").join(format!(".{name}.tmp"));
+        std::fs::write(&beside, text).expect("written");
+        std::fs::rename(beside, self.path("manifests").join(name)).expect("renamed");
+    }
+
+    pub fn delete(&self, name: &str) {
+        std::fs::remove_file(self.path("manifests").join(name)).expect("deleted");
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flotta-agent"));
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("EDGE_DEVICE_STATE_DIR", self.path("state"))
+            .env("EDGE_DEVICE_MANIFESTS_DIR", self.path("manifests"))
+            .env("EDGE_DEVICE_HTTP_LISTEN", "127.0.0.1:0")
+            .env("EDGE_DEVICE_MQTT_LISTEN", "127.0.0.1:0")
+            .env("EDGE_DEVICE_PODMAN_SOCKET", self.path("no-podman.sock"))
+            .env("EDGE_DEVICE_PODMAN_ROOTLESS_SOCKET", self.path("no-podman.sock"));
+        command
+    }
+
+    pub fn start(&mut self) -> &Agent {
+        self.start_with(&[])
+    }
+
+    pub fn start_with(&mut self, env: &[(&str, &str)]) -> &Agent {
+        let mut command = self.command();
+        command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the agent starts");
+        let stderr = child.stderr.take().expect("piped");
+        let (lines, log) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                // The test is over: the pipe is still read, so that the agent never waits for it.
+                let _ = lines.send(line);
+            }
+        });
+        let mut seen = Vec::new();
+        let ready = loop {
+            match log.recv_timeout(DEADLINE) {
+                Ok(line) => {
+                    let json: Value = serde_json::from_str(&line).unwrap_or_default();
+                    if json["message"] == "ready" {
+                        break json;
+                    }
+                    seen.push(line);
+                }
+                Err(_) => panic!("the agent does not get ready; it said:\n{}", seen.join("\n")),
+            }
+        };
+        let at = |what: &str| ready[what].as_str().unwrap_or_default().to_owned();
+        self.agent = Some(Agent { child, http: at("http"), mqtt: at("mqtt") });
+        self.agent.as_ref().expect("just put there")
+    }
+
+    pub fn agent(&self) -> &Agent {
+        self.agent.as_ref().expect("an agent runs")
+    }
+
+    /// kill -9, and gone.
+    pub fn kill(&mut self) {
+        if let Some(mut agent) = self.agent.take() {
+            agent.child.kill().expect("killed");
+            agent.child.wait().expect("reaped");
+        }
+    }
+
+    /// SIGTERM, and gone; its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let mut agent = self.agent.take().expect("an agent runs");
+        agent.signal(Signal::TERM);
+        agent.child.wait().expect("reaped").code()
+    }
+
+    /// Runs the binary as a client of the running agent.
+    pub fn client(&self, arguments: &[&str]) -> (i32, String) {
+        let mut command = self.command();
+        let output = command.args(arguments).output().expect("it runs");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.kill();
+        // An agent with nothing to run takes away what is left.
+        let _ = std::fs::remove_dir_all(self.path("manifests"));
+        let _ = std::fs::create_dir(self.path("manifests"));
+        if self.path("state").exists() && !std::thread::panicking() {
+            self.start_with(&[("EDGE_DEVICE_WORKLOADS_ON_EXIT", "stop")]);
+            self.terminate();
+        }
+        for pid in super::processes::with_env("FLOTTA_TEST", &self.tag()).keys() {
+            let _ = Pid::from_raw(*pid).map(|pid| kill_process(pid, Signal::KILL));
+        }
+    }
+}
+
+impl Agent {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a pid")).expect("a pid");
+        kill_process(pid, signal).expect("signalled");
+    }
+
+    /// A request; status code and body.
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.http).expect("connected");
+        stream.set_read_timeout(Some(DEADLINE)).expect("set");
+        let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+        if !headers.iter().any(|(name, _)| *name == "Host") {
+            head.push_str(&format!("Host: {}\r\n", self.http));
+        }
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        stream.write_all(head.as_bytes()).expect("sent");
+        // A refusal may come before all of the body was read.
+        let _ = stream.write_all(body);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let code = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        let body = answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned());
+        (code, body)
+    }
+
+    pub fn get(&self, path: &str) -> Value {
+        let (code, body) = self.request("GET", path, &[], b"");
+        assert_eq!(code, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap_or_else(|why| panic!("{path}: {why}: {body}"))
+    }
+
+    pub fn set(&self, name: &str, value: f64) {
+        let body = format!("{{\"name\":\"{name}\",\"value\":{value}}}");
+        let (code, answer) = self.request("POST", "/metrics", &[], body.as_bytes());
+        assert_eq!(code, 204, "{answer}");
+    }
+
+    /// Follows the events until one makes `seen` say so.
+    pub fn follow<T>(&self, what: &str, mut seen: impl FnMut(&Value) -> Option<T>) -> T {
+        let mut stream = TcpStream::connect(&self.http).expect("connected");
+        stream.set_read_timeout(Some(DEADLINE)).expect("set");
+        let head = format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n\r\n", self.http);
+        stream.write_all(head.as_bytes()).expect("sent");
+        for line in BufReader::new(stream).lines() {
+            let line = line.unwrap_or_else(|why| panic!("{what}: {why}; now: {}", self.get("/api/v1/workloads")));
+            let Some(data) = line.strip_prefix("data:") else { continue };
+            let event: Value = serde_json::from_str(data.trim()).expect("an event");
+            if let Some(found) = seen(&event) {
+                return found;
+            }
+        }
+        panic!("{what}: the events ended");
+    }
+
+    /// Waits until a workload's object is as wanted: looks at it now, and after each event.
+    pub fn until(&self, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let look = || {
+            let all = self.get("/api/v1/workloads");
+            all.as_array().expect("an array").iter().find(|w| w["name"] == name && wanted(w)).cloned()
+        };
+        if let Some(found) = look() {
+            return found;
+        }
+        self.follow(&format!("{name}: {what}"), |_| look())
+    }
+
+    pub fn until_state(&self, name: &str, state: &str) -> Value {
+        self.until(name, state, |workload| workload["state"] == state)
+    }
+}
+
+pub fn lines(path: &Path) -> Vec<String> {
+    std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
+}
