@@ -4,6 +4,8 @@
 //! from it by [`ExecutorEvent`]s: an executor notices an end by itself and at once. A slow relist ([`Executor::list`],
 //! every 30 s) catches what events missed.
 
+pub mod shell;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
