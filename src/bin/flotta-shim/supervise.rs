@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use flotta_agent::executor::shell::run::{Exit, signal_name};
 use flotta_agent::executor::shell::tree;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group, wait};
 
 use crate::launch::Launched;
 use crate::output::Output;
@@ -92,7 +92,7 @@ impl Family {
     /// Takes leave of all who have ended; false: nobody is left.
     fn reap(&mut self) -> bool {
         loop {
-            match waitpid(None, WaitOptions::NOHANG) {
+            match wait(WaitOptions::NOHANG) {
                 Ok(None) => return true,
                 Ok(Some((pid, status))) => {
                     let pid = pid.as_raw_nonzero().get();
