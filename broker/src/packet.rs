@@ -9,6 +9,7 @@ use crate::counters::Refusal;
 
 /// What a client says.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, on the stack, and gone at once")]
 pub(crate) enum Inbound {
     Publish(Publish),
     Other(Packet),

@@ -123,7 +123,7 @@ fn fields(object: &Value, named: bool) -> Result<(String, Payload), String> {
         return Err(r#"expected an object like {"name":"cpu","value":20}"#.into());
     };
     let known = ["value", "unit", "timestamp", "ttl_seconds"];
-    if let Some(other) = object.keys().find(|key| !known.contains(&key.as_str()) && !(named && *key == "name")) {
+    if let Some(other) = object.keys().find(|key| !(known.contains(&key.as_str()) || named && *key == "name")) {
         let shown: String = other.chars().take(32).collect();
         return Err(format!("field {shown:?} is not known; there are value, unit, timestamp and ttl_seconds"));
     }

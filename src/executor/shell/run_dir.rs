@@ -122,13 +122,13 @@ impl RunDir {
 
     /// The last lines of the output, at most [`TAIL_MAX`] bytes.
     pub(super) fn tail(&self) -> String {
-        let mut bytes = last_bytes(&self.path.join(OUTPUT_FILE));
-        if bytes.len() < TAIL_MAX {
-            let mut older = last_bytes(&self.path.join(OLD_OUTPUT_FILE));
+        let (mut bytes, mut whole) = last_bytes(&self.path.join(OUTPUT_FILE));
+        if whole {
+            let (mut older, older_whole) = last_bytes(&self.path.join(OLD_OUTPUT_FILE));
             older.append(&mut bytes);
-            bytes = older;
+            (bytes, whole) = (older, older_whole);
         }
-        tail_of(&bytes)
+        tail_of(&bytes, whole)
     }
 
     /// Removes it. What makes it a run goes first: an end in between leaves something that is removed the next time, not
@@ -138,7 +138,7 @@ impl RunDir {
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         };
-        gone(fs::remove_file(self.path.join(RUN_FILE)))?;
+        let _ = fs::remove_file(self.path.join(RUN_FILE));
         gone(fs::remove_dir_all(&self.path))
     }
 
@@ -149,34 +149,30 @@ impl RunDir {
     }
 }
 
-/// One more than a tail holds: enough to see whether it begins with a whole line.
-fn last_bytes(path: &Path) -> Vec<u8> {
+/// The end of a file, a little more than a tail holds; and whether that is all of it.
+fn last_bytes(path: &Path) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
-    if let Ok(mut file) = File::open(path) {
-        let window = TAIL_MAX as u64 + 1;
-        let size = file.metadata().map_or(0, |found| found.len());
-        if file.seek(SeekFrom::Start(size.saturating_sub(window))).is_ok() {
-            let _ = file.take(window).read_to_end(&mut bytes);
-        }
+    let Ok(mut file) = File::open(path) else { return (bytes, true) };
+    let window = TAIL_MAX as u64 + 16;
+    let from = file.metadata().map_or(0, |found| found.len()).saturating_sub(window);
+    if file.seek(SeekFrom::Start(from)).is_ok() {
+        let _ = file.take(window).read_to_end(&mut bytes);
     }
-    bytes
+    (bytes, from == 0)
 }
 
-/// The last whole lines that fit; of a single longer line its end.
-fn tail_of(bytes: &[u8]) -> String {
+/// The last whole lines that fit; of a single longer line its end. `whole`: nothing stood before these bytes.
+fn tail_of(bytes: &[u8], whole: bool) -> String {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_end_matches(['\n', '\r']);
-    if text.len() <= TAIL_MAX {
-        return text.to_owned();
-    }
     let mut from = text.len().saturating_sub(TAIL_MAX);
     while !text.is_char_boundary(from) {
         from = from.saturating_add(1);
     }
-    let at_line = text.as_bytes().get(from.saturating_sub(1)) == Some(&b'\n');
     let cut = text.get(from..).unwrap_or_default();
+    let at_line = if from == 0 { whole } else { text.as_bytes().get(from.saturating_sub(1)) == Some(&b'\n') };
     match cut.split_once('\n') {
-        Some((_, whole)) if !at_line => whole.to_owned(),
+        Some((_, rest)) if !at_line => rest.to_owned(),
         _ => cut.to_owned(),
     }
 }
@@ -202,12 +198,13 @@ mod tests {
 
     #[test]
     fn a_tail_is_whole_lines() {
-        assert_eq!(tail_of(b"a\nb\n"), "a\nb");
-        assert_eq!(tail_of(b""), "");
+        assert_eq!(tail_of(b"a\nb\n", true), "a\nb");
+        assert_eq!(tail_of(b"a\nb\n", false), "b");
+        assert_eq!(tail_of(b"", true), "");
         let lines = "0123456789\n".repeat(200);
-        let tail = tail_of(lines.as_bytes());
+        let tail = tail_of(lines.as_bytes(), true);
         assert!(tail.len() <= TAIL_MAX && tail.starts_with("0123456789\n") && tail.ends_with("\n0123456789"));
-        assert_eq!(tail_of("x".repeat(3000).as_bytes()).len(), TAIL_MAX);
-        assert!(tail_of(&[0xff; 2000]).len() <= TAIL_MAX);
+        assert_eq!(tail_of("x".repeat(3000).as_bytes(), false).len(), TAIL_MAX);
+        assert!(tail_of(&[0xff; 2000], true).len() <= TAIL_MAX);
     }
 }

@@ -181,8 +181,7 @@ impl Watch {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(fd.get_ref(), &mut buffer);
         let mut all = false;
-        loop {
-            let Ok(event) = reader.next() else { break };
+        while let Ok(event) = reader.next() {
             let events = event.events();
             let name = event.file_name().and_then(|name| name.to_str().ok()).unwrap_or_default();
             if events.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::IGNORED) {
