@@ -2,6 +2,7 @@
 //!
 //! Nothing here waits for a time to pass: every wait is for an event, with a deadline.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -417,7 +418,7 @@ async fn a_new_agent_adopts_what_runs_and_learns_its_end() {
 
     let mut second = device.agent();
     let listed = second.list().await;
-    assert_eq!(listed, [run.clone()], "as it was, also its time");
+    assert_eq!(listed, std::slice::from_ref(&run), "as it was, also its time");
     assert_eq!(second.list().await, listed, "listed twice, there once");
     assert_eq!(device.agent().list().await, listed, "also for a third");
     let refused = within("remove", second.shell.remove(run.handle.clone())).await.unwrap_err();
@@ -698,4 +699,63 @@ async fn a_list_beside_starts_disturbs_none() {
     for stop in stops {
         assert_eq!(within("stop", stop).await.unwrap().code, Some(143));
     }
+}
+
+/// Not a test: what a run costs. `cargo test --release --test shell_executor measure -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints numbers, promises nothing"]
+async fn measure() {
+    let device = Device::new();
+    let agent = device.agent();
+    let (mut to_directory, mut to_ok, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+    let inotify = rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::CLOEXEC).unwrap();
+    fs::create_dir(device.runs()).unwrap();
+    rustix::fs::inotify::add_watch(&inotify, device.runs(), rustix::fs::inotify::WatchFlags::CREATE).unwrap();
+    let inotify = Arc::new(inotify);
+    for _ in 0..100 {
+        let watched = Arc::clone(&inotify);
+        let seen = std::thread::spawn(move || {
+            let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+            rustix::fs::inotify::Reader::new(&*watched, &mut buffer).next().unwrap();
+            tokio::time::Instant::now()
+        });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let before = tokio::time::Instant::now();
+        let run = agent.start(workload(spec(&["/bin/sleep", "100000"]))).await;
+        to_ok.push(before.elapsed());
+        to_directory.push(seen.join().unwrap() - before);
+        runs.push(run.handle);
+        if runs.len() == 1 {
+            println!("one shim: {}", memory(device.shim_pid(&runs[0])));
+        }
+    }
+    println!("one of 100 shims: {}", memory(device.shim_pid(&runs[50])));
+    for (what, times) in [("start() to directory seen", &mut to_directory), ("start() to ok", &mut to_ok)] {
+        times.sort();
+        println!("{what}: median {:?}, 95th {:?}, worst {:?}", times[50], times[95], times[99]);
+    }
+    let shim = device.shim_pid(&runs[0]);
+    let busy = || {
+        fs::read_to_string(format!("/proc/{shim}/status"))
+            .unwrap()
+            .lines()
+            .filter(|l| l.contains("ctxt"))
+            .collect::<String>()
+    };
+    let before = busy();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    println!("idle for 5 s: {before:?} -> {:?}", busy());
+    let before = tokio::time::Instant::now();
+    let second = device.agent();
+    assert_eq!(second.list().await.len(), 100);
+    println!("adopting 100: {:?}", before.elapsed());
+    for handle in &runs {
+        agent.stop(handle).await;
+    }
+}
+
+fn memory(pid: i32) -> String {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let wanted = ["Rss:", "Pss:", "Private_Dirty:", "Private_Clean:"];
+    rollup.lines().filter(|line| wanted.iter().any(|name| line.starts_with(name))).collect::<Vec<_>>().join(", ")
 }
