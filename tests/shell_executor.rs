@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits for a time to pass: every wait is for an event, with a deadline.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a test may stop at once")]
+#![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -453,12 +453,8 @@ async fn an_end_while_no_agent_is_there_is_known_later() {
     assert_eq!(agent.list().await, listed);
 }
 
-/// Not a test: the agent that the next test kills. Starts a run, says so, and waits for its death.
-#[tokio::test]
-#[ignore = "run by the next test in a process of its own"]
-async fn helper_agent() {
-    let Some(runs) = std::env::var_os("FLOTTA_TEST_RUNS") else { return };
-    let runs = PathBuf::from(runs);
+/// This test program as the agent that is killed: starts a run, says so, and waits for its death.
+async fn be_the_agent(runs: PathBuf) {
     let go = runs.parent().unwrap().join("go");
     let agent = agent(runs.clone());
     let run = agent.sh(&format!("i=0; while ! [ -e {} ]; do sleep 0.01; echo tick; done; exit 11", go.display())).await;
@@ -469,9 +465,12 @@ async fn helper_agent() {
 
 #[tokio::test]
 async fn a_run_survives_kill_9_of_its_agent() {
+    if let Some(runs) = std::env::var_os("FLOTTA_TEST_RUNS") {
+        return be_the_agent(runs.into()).await;
+    }
     let device = Device::new();
     let mut first = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "helper_agent"])
+        .args(["--exact", "a_run_survives_kill_9_of_its_agent"])
         .env("FLOTTA_TEST_RUNS", device.runs())
         .stdout(std::process::Stdio::null())
         .spawn()
@@ -496,7 +495,7 @@ async fn kill_9_at_any_moment_of_a_start_leaves_a_run_or_nothing() {
     let device = Device::new();
     for pause_us in (0..40).map(|step| step * 250) {
         let mut first = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "helper_agent"])
+            .args(["--exact", "a_run_survives_kill_9_of_its_agent"])
             .env("FLOTTA_TEST_RUNS", device.runs())
             .stdout(std::process::Stdio::null())
             .spawn()
@@ -699,4 +698,10 @@ async fn a_list_beside_starts_disturbs_none() {
     for stop in stops {
         assert_eq!(within("stop", stop).await.unwrap().code, Some(143));
     }
+}
+
+fn memory(pid: i32) -> String {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let wanted = ["Rss:", "Pss:", "Private_Dirty:", "Private_Clean:"];
+    rollup.lines().filter(|line| wanted.iter().any(|name| line.starts_with(name))).collect::<Vec<_>>().join(", ")
 }
