@@ -699,9 +699,3 @@ async fn a_list_beside_starts_disturbs_none() {
         assert_eq!(within("stop", stop).await.unwrap().code, Some(143));
     }
 }
-
-fn memory(pid: i32) -> String {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-    let wanted = ["Rss:", "Pss:", "Private_Dirty:", "Private_Clean:"];
-    rollup.lines().filter(|line| wanted.iter().any(|name| line.starts_with(name))).collect::<Vec<_>>().join(", ")
-}
