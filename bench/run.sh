@@ -1,0 +1,6 @@
+#!/bin/sh
+# The whole process, measured from outside. `make bench` runs it; BENCH_IDLE_SECONDS shortens the idle part.
+set -eu
+cd "$(dirname "$0")/.."
+cargo build --release --bins --example whole
+exec "${CARGO_TARGET_DIR:-target}/release/examples/whole" "${CARGO_TARGET_DIR:-target}/release/flotta-agent"
