@@ -224,3 +224,18 @@ impl Agent {
 pub fn lines(path: &Path) -> Vec<String> {
     std::fs::read_to_string(path).unwrap_or_default().lines().map(str::to_owned).collect()
 }
+
+/// Asks again and again, within the deadline, for what tells nobody when it changes.
+pub fn until_true(what: &str, mut is_true: impl FnMut() -> bool) {
+    let begin = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    loop {
+        if is_true() {
+            return;
+        }
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let waited = u64::try_from(now.tv_sec - begin.tv_sec).unwrap_or(0);
+        assert!(waited < DEADLINE.as_secs(), "{what}: not within {} s", DEADLINE.as_secs());
+        #[expect(clippy::disallowed_methods, reason = "the broker's clients are asked again, nothing rings")]
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
