@@ -87,7 +87,7 @@ fn books(count: usize) -> BTreeMap<WorkloadId, Book> {
             warnings: Vec::new(),
         };
         book.set_desired(Some(Arc::new(workload)), NOW);
-        if n % 10 != 0 {
+        if !n.is_multiple_of(10) {
             book.observe(ExecutorId::Shell, instance, NOW);
         }
         (id, book)

@@ -63,6 +63,7 @@ fn instance(n: usize, version: u8, handle: usize, code: Option<i32>) -> Instance
             how: format!("exit code {code}"),
             tail: String::new(),
             cut_off: false,
+            stopped: false,
         }),
     };
     Instance {

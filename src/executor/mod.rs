@@ -91,6 +91,8 @@ pub struct End {
     pub tail: String,
     /// It did not end: it was cut off by the machine's restart, and may start again at once.
     pub cut_off: bool,
+    /// It was asked to stop: not an end of its own, and no failure.
+    pub stopped: bool,
 }
 
 /// What an executor tells by itself.

@@ -176,7 +176,7 @@ impl Book {
     fn note_end(&mut self, end: &End, hash: &SpecHash, now: Now) {
         self.last_exit_code = end.code;
         let ran = self.running_since.take().map_or(Duration::ZERO, |since| now.mono.since(since));
-        let ours = self.operation == Some(Operation::Stop);
+        let ours = end.stopped || self.operation == Some(Operation::Stop);
         let of_this_version = self.desired.as_ref().is_some_and(|w| w.hash == *hash);
         if ours || !of_this_version {
             return;

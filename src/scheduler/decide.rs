@@ -201,11 +201,12 @@ fn after_end(at: &Situation<'_>, desired: &Workload, last: &Seen, end: &End) -> 
         RestartPolicy::Never => false,
     };
     // A gate that closed and opened again between two plans asks for a new run as well.
-    let asked_again = at.book.falls.is_some_and(|seen| seen != at.falls);
+    // So does one that was stopped for a reason that is no more.
+    let asked_again = end.stopped || at.book.falls.is_some_and(|seen| seen != at.falls);
     match at.book.backoff.until.filter(|until| *until > at.now) {
         _ if !again && !asked_again && well => Verdict::say(State::Stopped, Reason::Completed),
         _ if !again && !asked_again => Verdict::say(State::Exited, Reason::Failed),
-        Some(until) if again && at.book.backoff.error.is_none() => {
+        Some(until) if again && !end.stopped && at.book.backoff.error.is_none() => {
             Verdict::say(State::Ready, Reason::BackOff).until(Some(until))
         }
         _ => end_of(at, last, Some((State::Deploying, Reason::Starting))),

@@ -416,7 +416,14 @@ fn at(ms: u64) -> Now {
 }
 
 fn end(code: i32, now: u64) -> End {
-    End { code: Some(code), at: at(now).wall, how: format!("exit code {code}"), tail: String::new(), cut_off: false }
+    End {
+        code: Some(code),
+        at: at(now).wall,
+        how: format!("exit code {code}"),
+        tail: String::new(),
+        cut_off: false,
+        stopped: code == 143,
+    }
 }
 
 fn error(reason: Reason) -> ExecutorError {

@@ -47,7 +47,10 @@ pub fn supervise(launched: Launched, grace: Duration, signals: &Signals) -> Exit
     let mut output = Output::new(launched.output);
     let mut family = Family::new(launched.started.pid);
     let mut phase = Phase::Running;
+    let mut stopped = false;
     while family.reap() {
+        // Only what was still running can be stopped; a command that had ended by itself has ended by itself.
+        stopped |= signals.stop_asked() && family.ended.is_none();
         phase = match phase {
             Phase::Running if signals.stop_asked() || family.ended.is_some() => {
                 family.tell();
@@ -80,7 +83,7 @@ pub fn supervise(launched: Launched, grace: Duration, signals: &Signals) -> Exit
         }
     }
     output.finish();
-    family.exit(output.dropped())
+    family.exit(stopped, output.dropped())
 }
 
 impl Family {
@@ -139,7 +142,7 @@ impl Family {
         Pid::from_raw(self.command).filter(|_| self.ended.is_none())
     }
 
-    fn exit(&self, output_dropped_bytes: u64) -> Exit {
+    fn exit(&self, stopped: bool, output_dropped_bytes: u64) -> Exit {
         let (code, how) = match self.ended {
             Some(status) => match (status.exit_status(), status.terminating_signal()) {
                 (Some(code), _) => (Some(code), format!("exit code {code}")),
@@ -150,6 +153,6 @@ impl Family {
             },
             None => (None, "ended in a way that nobody could learn".to_owned()),
         };
-        Exit { code, at_ms: wall_ms(), how, cut_off: false, output_dropped_bytes }
+        Exit { code, at_ms: wall_ms(), how, cut_off: false, stopped, output_dropped_bytes }
     }
 }

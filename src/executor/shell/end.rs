@@ -60,7 +60,8 @@ pub(super) async fn find_out(inner: &Inner, handle: &Handle, dir: &RunDir, spec:
             }
             let how = if cut_off { "cut off by a restart of the machine" } else { "its parent process was killed" };
             let at_ms = (inner.clock)().0;
-            let exit = Exit { code: None, at_ms, how: how.to_owned(), cut_off, output_dropped_bytes: 0 };
+            let exit =
+                Exit { code: None, at_ms, how: how.to_owned(), cut_off, stopped: false, output_dropped_bytes: 0 };
             if let Err(why) = dir.write_exit(&exit) {
                 tracing::warn!(run = %handle.0, %why, "the end of a run cannot be written down");
             }
@@ -114,11 +115,11 @@ fn has_ended(pidfd: &OwnedFd) -> bool {
 /// Of a run that nothing is known of.
 pub(super) fn gone(at: Wall) -> End {
     let how = "it is gone, and nobody wrote down how it ended".to_owned();
-    End { code: None, at, how, tail: String::new(), cut_off: false }
+    End { code: None, at, how, tail: String::new(), cut_off: false, stopped: true }
 }
 
 fn to_end(exit: Exit, tail: String) -> End {
-    End { code: exit.code, at: Wall(exit.at_ms), how: exit.how, tail, cut_off: exit.cut_off }
+    End { code: exit.code, at: Wall(exit.at_ms), how: exit.how, tail, cut_off: exit.cut_off, stopped: exit.stopped }
 }
 
 /// The boot we are in; empty where the kernel does not say: then all runs are of this boot.

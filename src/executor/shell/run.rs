@@ -82,6 +82,9 @@ pub struct Exit {
     /// It was cut off by a restart of the machine.
     #[serde(default)]
     pub cut_off: bool,
+    /// It was asked to stop.
+    #[serde(default)]
+    pub stopped: bool,
     /// Bytes of output that could not be written (a full disk).
     #[serde(default)]
     pub output_dropped_bytes: u64,
