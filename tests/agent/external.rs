@@ -21,7 +21,7 @@ impl Mosquitto {
             .spawn()
             .expect("mosquitto is there: make test installs it");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
-        lines.find(|line| line.contains("running")).expect("mosquitto runs");
+        lines.find(|line| line.ends_with(" running")).expect("mosquitto runs");
         std::thread::spawn(move || lines.for_each(drop));
         Mosquitto { child, port }
     }
@@ -38,7 +38,8 @@ impl Mosquitto {
         if retain {
             command.arg("-r");
         }
-        assert!(command.status().expect("mosquitto_pub").success());
+        let sent = command.output().expect("mosquitto_pub");
+        assert!(sent.status.success(), "{topic}: {}", String::from_utf8_lossy(&sent.stderr));
     }
 
     /// What the broker holds under a filter now.
@@ -59,9 +60,11 @@ impl Drop for Mosquitto {
     }
 }
 
+/// Below the range from which the kernel gives ports away: it stays free while the broker is down.
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
+    let first = u16::try_from(std::process::id() % 20_000).expect("small");
+    let mut ports = (0..20_000).map(|n| 10_000 + u16::try_from((u32::from(first) + n * 7) % 20_000).unwrap_or(0));
+    ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 #[test]
