@@ -68,6 +68,7 @@ mod object {
 pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), StartError> {
     let config = &loaded.config;
     let since = clock::now();
+    let mut signals = signals::Signals::install();
     let state = StateDir::open(&config.state.dir)?;
     let (truths, damaged_truths) = state::load::<StoredTruths>(state.path(), object::TRUTHS);
     let (stored, damaged_manifests) = state::load::<StoredManifests>(state.path(), object::MANIFESTS);
@@ -143,7 +144,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
         problems: &board.device(clock::now()).problems,
     });
     signals::notify_ready();
-    signals::wait(&reread).await;
+    signals.end(&reread).await;
     signals::notify_stopping();
 
     let stop = config.workloads.on_exit == config::OnEnd::Stop;
@@ -151,7 +152,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let grace = config.graceful_shutdown;
     tokio::select! {
         () = handle.end(stop, grace) => {}
-        () = signals::impatient() => tracing::warn!("told to stop a second time: at once"),
+        () = signals.end(&reread) => tracing::warn!("told to stop a second time: at once"),
     }
     watcher.abort();
     serving.abort();
@@ -316,12 +317,12 @@ impl Endpoints {
     fn bound(&self, what: &'static str, address: std::net::SocketAddr) {
         let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
         bound.insert(what, address.to_string());
-        let json = serde_json::json!(*bound);
-        drop(bound);
         tracing::debug!(what, %address, "listening");
-        if let Err(why) = self.state.write_endpoints(&json) {
+        // Still locked: two that are bound at the same time must not write over each other.
+        if let Err(why) = self.state.write_endpoints(&serde_json::json!(*bound)) {
             tracing::warn!("run/endpoints.json cannot be written: {why}; clients need --url");
         }
+        drop(bound);
         self.changed.notify_one();
     }
 

@@ -134,7 +134,9 @@ impl Loop {
                 relist = now.mono.plus(RELIST);
             }
             if let Some((stop, until)) = ending {
-                let over = if stop { self.reconciler.is_idle() } else { !self.reconciler.is_busy() };
+                // Before the executors were asked nobody knows what runs, so nothing can have been stopped.
+                let stopped = self.reconciler.has_planned() && self.reconciler.is_idle();
+                let over = if stop { stopped } else { !self.reconciler.is_busy() };
                 if over || until <= now.mono {
                     self.done.notify_one();
                     return self.saver;

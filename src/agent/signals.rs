@@ -19,28 +19,34 @@ async fn next(signal: &mut Option<Signal>) {
     }
 }
 
-/// Waits for SIGTERM or SIGINT. SIGHUP has the manifests read again.
-pub(super) async fn wait(reread: &Notify) {
-    let (mut term, mut int) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
-    let mut hup = listen(SignalKind::hangup());
-    loop {
-        tokio::select! {
-            () = next(&mut term) => return,
-            () = next(&mut int) => return,
-            () = next(&mut hup) => {
-                tracing::info!("SIGHUP: the manifests are read again; a changed configuration needs a restart");
-                reread.notify_one();
-            }
-        }
-    }
+/// The signals that the agent listens to, from the moment this exists.
+pub(super) struct Signals {
+    term: Option<Signal>,
+    int: Option<Signal>,
+    hup: Option<Signal>,
 }
 
-/// Waits for a further SIGTERM or SIGINT.
-pub(super) async fn impatient() {
-    let (mut term, mut int) = (listen(SignalKind::terminate()), listen(SignalKind::interrupt()));
-    tokio::select! {
-        () = next(&mut term) => {}
-        () = next(&mut int) => {}
+impl Signals {
+    pub(super) fn install() -> Signals {
+        Signals {
+            term: listen(SignalKind::terminate()),
+            int: listen(SignalKind::interrupt()),
+            hup: listen(SignalKind::hangup()),
+        }
+    }
+
+    /// Waits for SIGTERM or SIGINT. SIGHUP has the manifests read again.
+    pub(super) async fn end(&mut self, reread: &Notify) {
+        loop {
+            tokio::select! {
+                () = next(&mut self.term) => return,
+                () = next(&mut self.int) => return,
+                () = next(&mut self.hup) => {
+                    tracing::info!("SIGHUP: the manifests are read again; a changed configuration needs a restart");
+                    reread.notify_one();
+                }
+            }
+        }
     }
 }
 
