@@ -90,6 +90,9 @@ pub struct Book {
     pub touched: u64,
     /// When the run at hand was first seen running.
     pub running_since: Option<Mono>,
+    /// An operation of this executor failed and may have had an effect all the same: nothing is started before it was
+    /// asked what is there.
+    pub uncertain: Option<ExecutorId>,
 }
 
 impl Book {
@@ -112,6 +115,7 @@ impl Book {
             observed_at: None,
             touched: 0,
             running_since: None,
+            uncertain: None,
         }
     }
 

@@ -215,6 +215,12 @@ fn after_end(at: &Situation<'_>, desired: &Workload, last: &Seen, end: &End) -> 
 
 fn start(at: &Situation<'_>) -> Verdict {
     let starting = Verdict::say(State::Deploying, Reason::Starting);
+    if at.book.uncertain.is_some() {
+        return match &at.book.backoff.error {
+            Some((reason, _)) => Verdict::say(State::Error, *reason).until(at.held_back()),
+            None => starting,
+        };
+    }
     match (at.book.backoff.until.filter(|until| *until > at.now), &at.book.backoff.error) {
         (None, _) => starting.act(Action::Start),
         (Some(until), Some((reason, _))) => Verdict::say(State::Error, *reason).until(Some(until)),

@@ -10,7 +10,7 @@ use crate::model::id::WorkloadId;
 use crate::model::status::{Event, Reason, State, WorkloadStatus};
 use crate::model::time::{Mono, Now};
 
-use super::book::{Book, Operation};
+use super::book::{Book, Operation, Seen};
 use super::decide::{Reach, Reaches, Verdict};
 use super::message::{self, Facts};
 use super::plan::{Limits, Plan, Step, StepAction, World, plan};
@@ -78,6 +78,12 @@ pub struct Reconciler {
 struct Page {
     book: Book,
     said: Option<(Facts, WorkloadStatus)>,
+}
+
+impl Page {
+    fn new(id: &WorkloadId) -> Page {
+        Page { book: Book::new(id.clone()), said: None }
+    }
 }
 
 impl Reconciler {
@@ -183,7 +189,7 @@ impl Reconciler {
 
     fn touch(&mut self, id: &WorkloadId) -> &mut Book {
         let ticket = self.ticket;
-        let page = self.books.entry(id.clone()).or_insert_with(|| Page { book: Book::new(id.clone()), said: None });
+        let page = self.books.entry(id.clone()).or_insert_with(|| Page::new(id));
         page.book.touched = ticket;
         &mut page.book
     }
@@ -196,43 +202,46 @@ impl Reconciler {
             }
         }
         for (id, workload) in desired.workloads {
-            self.books
-                .entry(id.clone())
-                .or_insert_with(|| Page { book: Book::new(id), said: None })
-                .book
-                .set_desired(Some(workload), now);
+            self.books.entry(id.clone()).or_insert_with(|| Page::new(&id)).book.set_desired(Some(workload), now);
         }
     }
 
     fn listed(&mut self, executor: ExecutorId, ticket: u64, instances: Vec<Instance>, now: Now) {
         let first = self.reaches.insert(executor, Reach::Reachable) == Some(Reach::Unasked);
-        for page in self.books.values_mut() {
+        for instance in &instances {
+            self.books.entry(instance.id.clone()).or_insert_with(|| Page::new(&instance.id));
+        }
+        let mut by_id: BTreeMap<WorkloadId, Vec<Instance>> = BTreeMap::new();
+        for instance in instances {
+            by_id.entry(instance.id.clone()).or_default().push(instance);
+        }
+        for (id, page) in &mut self.books {
             let book = &mut page.book;
-            if book.operation.is_some() || book.touched > ticket {
+            let there = by_id.remove(id).unwrap_or_default();
+            if book.operation.is_some() {
+                // Its outcome is newer, and asks again if it leaves anything uncertain.
                 continue;
             }
-            let missing: Vec<Handle> = book
-                .instances
-                .iter()
-                .filter(|seen| seen.by == executor && !instances.iter().any(|i| i.handle == seen.instance.handle))
-                .map(|seen| seen.instance.handle.clone())
-                .collect();
+            if book.touched > ticket {
+                // Something happened since the question was asked: what is uncertain is asked again.
+                self.relist.extend(book.uncertain.filter(|uncertain| *uncertain == executor));
+                continue;
+            }
+            if book.uncertain == Some(executor) {
+                book.uncertain = None;
+            }
+            let gone = |seen: &&Seen| seen.by == executor && !there.iter().any(|i| i.handle == seen.instance.handle);
+            let missing: Vec<Handle> =
+                book.instances.iter().filter(gone).map(|seen| seen.instance.handle.clone()).collect();
             for handle in missing {
                 book.forget(&handle, now);
             }
-        }
-        for instance in instances {
-            let page = self
-                .books
-                .entry(instance.id.clone())
-                .or_insert_with(|| Page { book: Book::new(instance.id.clone()), said: None });
-            if page.book.operation.is_some() || page.book.touched > ticket {
-                continue;
+            for instance in there {
+                if first {
+                    book.adopted = Some(instance.handle.clone());
+                }
+                book.observe(executor, instance, now);
             }
-            if first {
-                page.book.adopted = Some(instance.handle.clone());
-            }
-            page.book.observe(executor, instance, now);
         }
     }
 
@@ -262,14 +271,16 @@ impl Reconciler {
             }
             Err(error) => {
                 book.note_failure(error.reason, error.message.clone(), now);
-                // It may have had an effect all the same: know before it is tried again.
-                self.relist.push(step.executor);
+                book.uncertain = Some(step.executor);
                 if error.reason == Reason::ExecutorUnreachable {
                     self.reaches.insert(step.executor, Reach::Unreachable(error.message));
                 }
             }
         }
-        self.touch(&step.id).operation = None;
+        let book = self.touch(&step.id);
+        book.operation = None;
+        let uncertain = book.uncertain;
+        self.relist.extend(uncertain);
     }
 }
 

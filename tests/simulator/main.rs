@@ -50,7 +50,7 @@ fn whatever_goes_wrong_what_should_run_runs_once_and_the_status_is_true() {
 /// Seeds that once failed.
 #[test]
 fn past_failures_stay_mended() {
-    for seed in [2, 11, 40_001] {
+    for seed in [599, 6_558, 9_291] {
         run(seed);
     }
 }

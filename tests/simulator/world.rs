@@ -194,7 +194,7 @@ impl World {
         };
         self.instances.insert(instance.handle.clone(), instance.clone());
         let life = 1 + self.dice.below(60_000);
-        if self.dice.one_in(3) {
+        if self.faulty && self.dice.one_in(3) {
             self.later(life, Due::Die(instance.handle.clone()));
         }
         instance
