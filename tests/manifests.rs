@@ -91,9 +91,7 @@ fn directory(files: &[(&str, &str)]) -> Directory {
 
 #[test]
 fn the_old_readmes_device_and_workload_work_and_each_misplaced_part_is_named() {
-    let spaces = OLD_GATED
-        .replace("    \t- name", "      - name")
-        .replace("        conditions:\n          - \"off\"", "        conditions:\n          - \"off\"");
+    let spaces = OLD_GATED.replace("    \t- name", "      - name");
     let outcome = directory(&[("device.yaml", OLD_DEVICE), ("w.yaml", &spaces)]).outcome(&settings());
     let desired = outcome.desired;
     assert_eq!(desired.device_id.as_deref(), Some("toto"));
