@@ -381,7 +381,9 @@ impl std::fmt::Display for Banner<'_> {
         }
         if let Some(at) = endpoints.get("http") {
             writeln!(f, "  curl -d '{{\"value\":90,\"name\":\"cpu\"}}' {at}/metrics")?;
-            writeln!(f, "  flotta-agent status --url http://{at}")?;
+            // As it was called, so that it can be typed as it stands.
+            let program = std::env::args().next().unwrap_or_else(|| "flotta-agent".into());
+            writeln!(f, "  {program} status --url http://{at}")?;
         }
         write!(f, "Ctrl-C ends it")
     }
