@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use flotta_agent::executor::{ExecutorId, Handle, Instance, Phase};
+use flotta_agent::executor::{ExecutorId, Handle, Instance, Phase, Quota};
 use flotta_agent::gates::{Gates, Settings};
 use flotta_agent::model::id::WorkloadId;
 use flotta_agent::model::metric::{MetricSource, MetricUpdate};
@@ -85,6 +85,9 @@ fn books(count: usize) -> BTreeMap<WorkloadId, Book> {
             phase: Phase::Running,
             started_at: NOW.wall,
             warnings: Vec::new(),
+            look: 0,
+            quota: Quota::Fixed,
+            in_place: false,
         };
         book.set_desired(Some(Arc::new(workload)), NOW);
         if !n.is_multiple_of(10) {

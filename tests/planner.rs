@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotta_agent::executor::{End, ExecutorId, Handle, Instance, Phase};
+use flotta_agent::executor::{End, ExecutorId, Handle, Instance, Phase, Quota};
 use flotta_agent::gates::{Gates, Settings};
 use flotta_agent::model::desired::Desired;
 use flotta_agent::model::id::WorkloadId;
@@ -73,6 +73,9 @@ fn instance(n: usize, version: u8, handle: usize, code: Option<i32>) -> Instance
         phase,
         started_at: at(0).wall,
         warnings: Vec::new(),
+        look: 0,
+        quota: Quota::Fixed,
+        in_place: false,
     }
 }
 
@@ -129,7 +132,7 @@ fn reconciler(wishes: &[Wish], found: &[Found], lists_first: bool) -> Reconciler
 /// What an executor without faults makes of a step.
 fn perfect(step: Step, handles: &mut usize) -> Input {
     let outcome = match &step.action {
-        StepAction::Start(workload) => {
+        StepAction::Start(workload, _) => {
             *handles += 1;
             let mut started = instance(0, 0, 1000 + *handles, None);
             started.id = workload.id.clone();
@@ -138,9 +141,10 @@ fn perfect(step: Step, handles: &mut usize) -> Input {
         }
         StepAction::Stop(_) => match instance(0, 0, 0, Some(0)).phase {
             Phase::Ended(end) => Outcome::Stopped(end),
-            Phase::Running => unreachable!("it ended"),
+            _ => unreachable!("it ended"),
         },
         StepAction::Remove(_) => Outcome::Removed,
+        StepAction::Resume(..) | StepAction::Limit(..) => unreachable!("not for shell runs"),
     };
     Input::Done(step, Ok(outcome))
 }
@@ -157,9 +161,11 @@ proptest! {
         // The handles follow the order of the list, so only what is done to which workload is compared.
         let shape = |steps: &[Step]| -> Vec<(WorkloadId, u8)> {
             let kind = |action: &StepAction| match action {
-                StepAction::Start(_) => 0,
+                StepAction::Start(..) => 0,
                 StepAction::Stop(_) => 1,
                 StepAction::Remove(_) => 2,
+                StepAction::Resume(..) => 3,
+                StepAction::Limit(..) => 4,
             };
             steps.iter().map(|step| (step.id.clone(), kind(&step.action))).collect()
         };

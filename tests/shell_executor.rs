@@ -91,7 +91,7 @@ fn agent(runs: PathBuf) -> Agent {
 
 impl Agent {
     async fn start(&self, workload: SharedWorkload) -> Instance {
-        within("start", self.shell.start(workload)).await.unwrap()
+        within("start", self.shell.start(workload, None)).await.unwrap()
     }
 
     async fn sh(&self, script: &str) -> Instance {
@@ -381,7 +381,7 @@ async fn a_failed_start_says_why_and_leaves_nothing() {
         (by_bob, "user \"no-such-bob\" does not exist on this device"),
     ];
     for (shell, expected) in cases {
-        let error = within("start", agent.shell.start(workload(shell))).await.unwrap_err();
+        let error = within("start", agent.shell.start(workload(shell), None)).await.unwrap_err();
         assert_eq!(error.reason, Reason::StartFailed);
         assert!(error.message.contains(expected), "{error} / {expected}");
         assert_eq!(device.run_dirs(), 0, "{expected}");
@@ -395,7 +395,7 @@ async fn without_a_shim_a_start_says_so() {
     let device = Device::new();
     let (sender, _events) = mpsc::channel(1);
     let shell = ShellExecutor::new(device.runs(), device.path("no-shim"), BTreeMap::new(), Arc::new(|| NOW), sender);
-    let error = within("start", shell.start(sh("true"))).await.unwrap_err();
+    let error = within("start", shell.start(sh("true"), None)).await.unwrap_err();
     assert!(error.message.contains("no-shim, which is installed beside the agent, cannot be started"), "{error}");
     let shell = ShellExecutor::new(
         device.runs(),
@@ -404,7 +404,7 @@ async fn without_a_shim_a_start_says_so() {
         Arc::new(|| NOW),
         mpsc::channel(1).0,
     );
-    let error = within("start", shell.start(sh("true"))).await.unwrap_err();
+    let error = within("start", shell.start(sh("true"), None)).await.unwrap_err();
     assert!(error.message.contains("ended before it started the command"), "{error}");
     assert_eq!(device.run_dirs(), 0);
 }

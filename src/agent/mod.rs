@@ -14,12 +14,13 @@ use tokio::sync::{Notify, mpsc};
 use crate::board::Board;
 use crate::clock;
 use crate::config::{self, Config, Loaded};
-use crate::executor::podman::PodmanProbe;
+use crate::executor::podman::{PodmanExecutor, Setting};
 use crate::executor::shell::ShellExecutor;
 use crate::executor::{Executor, ExecutorId};
 use crate::gates::{Gates, Settings, StoredTruths};
 use crate::http;
 use crate::intake::Intake;
+use crate::model::policy::Policy;
 use crate::model::problem::Problem;
 use crate::mqtt::topics::Topics;
 use crate::mqtt::{self, Outlet};
@@ -175,13 +176,37 @@ fn executors(
     let wall: Arc<dyn Fn() -> crate::model::time::Wall + Send + Sync> = Arc::new(clock::wall);
     let shell = ShellExecutor::new(state.runs(), config.shim.clone(), env, wall, events);
     tokio::spawn(reconcile::forward(ExecutorId::Shell, heard, inputs.clone()));
-    let podman = PodmanProbe::new(config.podman.socket.clone(), false);
-    let rootless = PodmanProbe::new(config.podman.rootless_socket.clone(), true);
     let mut all: BTreeMap<ExecutorId, Arc<dyn Executor>> = BTreeMap::new();
     all.insert(ExecutorId::Shell, Arc::new(shell));
-    all.insert(ExecutorId::Podman, Arc::new(podman));
-    all.insert(ExecutorId::PodmanRootless, Arc::new(rootless));
+    let sockets =
+        [(ExecutorId::Podman, &config.podman.socket), (ExecutorId::PodmanRootless, &config.podman.rootless_socket)];
+    for (id, socket) in sockets {
+        let rootless = id == ExecutorId::PodmanRootless;
+        let setting = Setting {
+            owner: state.owner().to_owned(),
+            device: device_id.to_owned(),
+            pods_dir: state.pods(rootless),
+            policy: policy(config),
+            rootless,
+        };
+        let (events, heard) = mpsc::channel(64);
+        all.insert(id, Arc::new(PodmanExecutor::new(socket, setting, Arc::new(clock::wall), events)));
+        tokio::spawn(reconcile::forward(id, heard, inputs.clone()));
+    }
     all
+}
+
+/// What a server may ask for: as configured, and never for what would make it the device's master.
+fn policy(config: &Config) -> Policy {
+    let remote = &config.remote;
+    Policy {
+        host_paths: remote.host_paths.clone(),
+        privileged: remote.privileged,
+        host_network: remote.host_network,
+        shell: remote.shell,
+        ansible: remote.ansible,
+        ours: vec![config.state.dir.clone(), config.podman.socket.clone(), config.podman.rootless_socket.clone()],
+    }
 }
 
 /// SPEC "Configuration": where nobody names the device, /etc/machine-id does, else the owner id that is made and kept.

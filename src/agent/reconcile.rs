@@ -225,7 +225,9 @@ impl Loop {
         let inputs = self.inputs.clone();
         tokio::spawn(async move {
             let result = match step.action.clone() {
-                StepAction::Start(workload) => executor.start(workload).await.map(Outcome::Started),
+                StepAction::Start(workload, quota) => executor.start(workload, quota).await.map(Outcome::Started),
+                StepAction::Resume(handle, policy) => executor.resume(handle, policy).await.map(Outcome::Resumed),
+                StepAction::Limit(handle, quota) => executor.limit(handle, quota).await.map(Outcome::Limited),
                 StepAction::Stop(handle) => executor.stop(handle).await.map(Outcome::Stopped),
                 StepAction::Remove(handle) => executor.remove(handle).await.map(|()| Outcome::Removed),
             };

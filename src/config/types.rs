@@ -210,16 +210,7 @@ pub struct Remote {
     pub on_removal: OnEnd,
 }
 
-/// Which paths of the device a remote workload may mount.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostPaths {
-    /// All but those that are always refused.
-    Allow,
-    /// None.
-    Deny,
-    /// Those at or below one of these absolute paths.
-    Prefixes(Vec<PathBuf>),
-}
+pub use crate::model::policy::HostPaths;
 
 /// The workloads as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

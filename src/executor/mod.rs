@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::model::id::WorkloadId;
 use crate::model::status::Reason;
 use crate::model::time::Wall;
-use crate::model::workload::{Kind, SharedWorkload, SpecHash};
+use crate::model::workload::{Kind, RestartPolicy, SharedWorkload, SpecHash};
 
 /// Which executor: one for each kind, and for pods one for each podman.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,22 +63,56 @@ pub struct Instance {
     pub started_at: Wall,
     /// What of the workload's wishes the machine does not enforce (`LimitNotEnforced: …`).
     pub warnings: Vec<String>,
+    /// Drawn by the executor before it looked: of two tellings of the same instance the one with the higher number is the
+    /// newer one, in whatever order they arrive.
+    pub look: u64,
+    /// The CPU quota of a condition, as far as it is in force.
+    pub quota: Quota,
+    /// What is down of it can be started again in place ([`Executor::resume`]).
+    pub in_place: bool,
 }
 
 /// An executor's own name for an instance; never used twice.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle(pub Arc<str>);
 
+/// The CPU quota of a condition on an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Quota {
+    /// This executor cannot change it on what runs.
+    #[default]
+    Fixed,
+    /// This holds, in µs per 100 ms for all of it; `None`: no condition's quota holds.
+    InForce(Option<u32>),
+    /// What holds is not what was told, or is not known: it has to be told.
+    Stale,
+}
+
 /// What an instance does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// Its start goes on by itself: what it does, in words.
+    Starting(String),
+    /// Its start stands still until it is resumed ([`Executor::resume`]).
+    Unfinished,
     /// Runs (or is told to stop and still there).
     Running,
+    /// Some of it runs and some has ended.
+    Degraded(Vec<Down>),
     /// All of it has ended; it stays listed until it is removed.
     Ended(End),
 }
 
-/// How an instance ended.
+/// A part of an instance that has ended while others run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Down {
+    /// The container's name.
+    pub name: String,
+    /// How.
+    pub end: End,
+}
+
+/// How an instance, or a part of it, ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
     /// 0–255; 128 + signal number where a signal ended it, as shells say; `None`: nobody could learn it (power loss, a killed parent).
@@ -102,6 +136,8 @@ pub enum ExecutorEvent {
     Changed(Instance),
     /// An instance is gone without having been removed by us.
     Gone(WorkloadId, Handle),
+    /// What a start waited for ([`Reason::ImagePull`]) is over, well or not: it may be tried again now.
+    Retry(WorkloadId),
     /// Something was missed: list again.
     Relist,
 }
@@ -124,8 +160,22 @@ pub trait Executor: Send + Sync + 'static {
     /// Everything of ours that is there, running or ended. Also the moment at which a restarted agent adopts.
     fn list(&self) -> Call<'_, Vec<Instance>>;
 
-    /// Starts one copy. Returns when it runs or has failed to; a failed start leaves nothing behind.
-    fn start(&self, workload: SharedWorkload) -> Call<'_, Instance>;
+    /// Starts one copy, held to a condition's CPU quota (µs per 100 ms) from its first moment where that can be done. Returns
+    /// when it runs, when its start goes on by itself ([`Phase::Starting`]), or when it has failed; a failed start leaves
+    /// nothing behind. An error with [`Reason::ImagePull`] is no failure: [`ExecutorEvent::Retry`] follows.
+    fn start(&self, workload: SharedWorkload, cpu_quota_us: Option<u32>) -> Call<'_, Instance>;
+
+    /// Goes on with an unfinished start, and starts again, in place, what of it is down and may be started again by this
+    /// policy. Only where [`Instance::in_place`] says so.
+    fn resume(&self, handle: Handle, _policy: RestartPolicy) -> Call<'_, Instance> {
+        Box::pin(async move { Err(unsupported(format!("{} cannot be started again in place", handle.0))) })
+    }
+
+    /// Holds all of it to a CPU quota (µs per 100 ms), or lifts it. What the machine does not enforce is a warning of the
+    /// instance. Not for [`Quota::Fixed`].
+    fn limit(&self, handle: Handle, _cpu_quota_us: Option<u32>) -> Call<'_, Instance> {
+        Box::pin(async move { Err(unsupported(format!("the CPU quota of {} cannot be changed", handle.0))) })
+    }
 
     /// Asks it to end, in its grace period, then ends it. Returns its end, when nothing of it runs any more; of one that has
     /// ended already, at once.
@@ -133,4 +183,8 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Forgets an ended instance and what it left on the device (its output too). Of one that is gone: fine.
     fn remove(&self, handle: Handle) -> Call<'_, ()>;
+}
+
+fn unsupported(message: String) -> ExecutorError {
+    ExecutorError { reason: Reason::NotSupported, message }
 }

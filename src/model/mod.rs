@@ -6,6 +6,8 @@
 pub mod desired;
 pub mod id;
 pub mod metric;
+pub mod pod;
+pub mod policy;
 pub mod problem;
 pub mod profile;
 pub mod status;

@@ -84,6 +84,10 @@ pub enum Reason {
     Adopted,
     /// `running`: told to stop, still there.
     Stopping,
+    /// `ready`: its image is on its way.
+    ImagePull,
+    /// `degraded`: some of its containers have ended.
+    ContainerDown,
     /// `ready`: ran, ended badly (or `restartPolicy: Always`), waits for its retry.
     BackOff,
     /// `error`: what it asks for is not a valid spec.
@@ -92,6 +96,10 @@ pub enum Reason {
     NotSupported,
     /// `error`: the executor refused or failed to start it.
     StartFailed,
+    /// `error`: its image cannot be had.
+    ImagePullFailed,
+    /// `error`: a server asked for what this device does not give it.
+    ForbiddenByPolicy,
     /// `error`: it could not be stopped; tried again.
     StopFailed,
     /// `error` or `unknown`: whoever carries it out cannot be asked.
@@ -104,7 +112,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for docs and tests.
-    pub const ALL: [Reason; 15] = [
+    pub const ALL: [Reason; 19] = [
         Reason::ConditionFalse,
         Reason::UnknownProfile,
         Reason::ShuttingDown,
@@ -112,10 +120,14 @@ impl Reason {
         Reason::Running,
         Reason::Adopted,
         Reason::Stopping,
+        Reason::ImagePull,
+        Reason::ContainerDown,
         Reason::BackOff,
         Reason::InvalidSpec,
         Reason::NotSupported,
         Reason::StartFailed,
+        Reason::ImagePullFailed,
+        Reason::ForbiddenByPolicy,
         Reason::StopFailed,
         Reason::ExecutorUnreachable,
         Reason::Completed,

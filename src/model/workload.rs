@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::id::WorkloadId;
+use super::pod::PodJob;
 use super::profile::ProfileRef;
 
 /// What carries a workload out.
@@ -98,10 +99,14 @@ pub struct ShellSpec {
 pub enum Payload {
     /// For the shell executor.
     Shell(ShellSpec),
-    /// A PodSpec as written (`spec.pod.spec`); for the pod executors.
-    Pod(serde_json::Value),
+    /// A pod, for podman.
+    Pod(Arc<PodJob>),
+    /// A PodSpec as written (`spec.pod.spec`), for a cluster.
+    Kube(serde_json::Value),
     /// A playbook and its variables, as written.
     Ansible(serde_json::Value),
+    /// What a server asked for is not given to it by this device: which field, and which key decides.
+    Forbidden(String),
     /// What was asked for cannot be carried out by anybody: why, in a sentence. State `error`/`InvalidSpec`.
     Invalid(String),
 }

@@ -1,13 +1,15 @@
 //! What is remembered of a workload between two plans.
 
-use crate::executor::{End, ExecutorId, Handle, Instance, Phase};
+use crate::executor::{Down, End, ExecutorId, Handle, Instance, Phase};
 use crate::model::id::WorkloadId;
 use crate::model::status::Reason;
 use crate::model::time::{Mono, Now, Wall};
-use crate::model::workload::{Retry, SharedWorkload, SpecHash};
+use crate::model::workload::{RestartPolicy, Retry, SharedWorkload, SpecHash};
 
 use std::time::Duration;
 
+/// A start that waits for something is tried again after this time even if nobody says that it is there.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 /// A run this long resets the count of failures (SPEC "Retry").
 pub const RESET_AFTER: Duration = Duration::from_secs(600);
 
@@ -20,6 +22,10 @@ pub enum Operation {
     Stop,
     /// What is left of an ended one is taken away.
     Remove,
+    /// Its start goes on, or what is down of it is started again in place.
+    Resume,
+    /// It gets another CPU quota.
+    Limit,
 }
 
 /// An instance and whose it is.
@@ -35,13 +41,22 @@ impl Seen {
     /// It has not ended.
     #[must_use]
     pub fn runs(&self) -> bool {
-        self.instance.phase == Phase::Running
+        !matches!(self.instance.phase, Phase::Ended(_))
     }
 
     fn end(&self) -> Option<(End, SpecHash)> {
         match &self.instance.phase {
             Phase::Ended(end) => Some((end.clone(), self.instance.hash.clone())),
-            Phase::Running => None,
+            Phase::Starting(_) | Phase::Unfinished | Phase::Running | Phase::Degraded(_) => None,
+        }
+    }
+
+    /// What is down of it.
+    #[must_use]
+    pub fn down(&self) -> &[Down] {
+        match &self.instance.phase {
+            Phase::Degraded(down) => down,
+            Phase::Starting(_) | Phase::Unfinished | Phase::Running | Phase::Ended(_) => &[],
         }
     }
 }
@@ -93,6 +108,10 @@ pub struct Book {
     /// An operation of this executor failed and may have had an effect all the same: nothing is started before it was
     /// asked what is there.
     pub uncertain: Option<ExecutorId>,
+    /// A CPU quota could not be told: not again before.
+    pub limit_retry: Option<Mono>,
+    /// Counts what was news about its instances.
+    pub news: u64,
 }
 
 impl Book {
@@ -116,6 +135,8 @@ impl Book {
             touched: 0,
             running_since: None,
             uncertain: None,
+            limit_retry: None,
+            news: 0,
         }
     }
 
@@ -135,7 +156,7 @@ impl Book {
         }
     }
 
-    /// Takes news of an instance. An end is final: later news that it runs are older than that.
+    /// Takes news of an instance; what was looked at before the last news of it is none.
     pub fn observe(&mut self, by: ExecutorId, instance: Instance, now: Now) {
         if self.removed.as_ref() == Some(&instance.handle) {
             return;
@@ -143,13 +164,27 @@ impl Book {
         self.observed_at = Some(now.wall);
         self.last_run = self.last_run.max(Some(instance.started_at));
         let known = self.instances.iter().position(|known| known.instance.handle == instance.handle);
-        let was_ended = known.and_then(|at| self.instances.get(at)).is_some_and(|seen| !seen.runs());
-        if was_ended {
+        let before = known.and_then(|at| self.instances.get(at)).map(|seen| seen.instance.clone());
+        if before.as_ref().is_some_and(|before| before.look > instance.look) {
             return;
         }
-        match &instance.phase {
-            Phase::Running => self.running_since = self.running_since.or(Some(now.mono)),
-            Phase::Ended(end) => self.note_end(end, &instance.hash, now),
+        if before.as_ref() == Some(&Instance { look: before.as_ref().map_or(0, |b| b.look), ..instance.clone() }) {
+            return;
+        }
+        self.news = self.news.saturating_add(1);
+        let phase = before.map(|before| before.phase);
+        match (&phase, &instance.phase) {
+            (_, Phase::Starting(_) | Phase::Unfinished) => {}
+            (_, Phase::Running) => self.running_since = self.running_since.or(Some(now.mono)),
+            (_, Phase::Degraded(down)) => {
+                let known = |one: &Down| matches!(&phase, Some(Phase::Degraded(before)) if before.iter().any(|b| same_end(b, one)));
+                for one in down.iter().filter(|one| !known(one)) {
+                    self.note_down(&one.end, &instance.hash, now);
+                }
+            }
+            // How one that has ended had ended is refined, at most.
+            (Some(Phase::Ended(_)), Phase::Ended(_)) => {}
+            (_, Phase::Ended(end)) => self.note_end(end, &instance.hash, now),
         }
         match known.and_then(|at| self.instances.get_mut(at)) {
             Some(slot) => *slot = Seen { by, instance },
@@ -170,6 +205,13 @@ impl Book {
         }
     }
 
+    /// What its start needs is on its way: no failure. [`crate::executor::ExecutorEvent::Retry`] ends the wait, and if that
+    /// gets lost, the time.
+    pub fn note_waiting(&mut self, reason: Reason, message: String, now: Now) {
+        self.backoff.until = Some(now.mono.plus(WAIT_MAX));
+        self.backoff.error = Some((reason, message));
+    }
+
     /// Counts a failure and plans the next try.
     pub fn note_failure(&mut self, reason: Reason, message: String, now: Now) {
         self.backoff.failures = self.backoff.failures.saturating_add(1);
@@ -177,18 +219,35 @@ impl Book {
         self.backoff.error = Some((reason, message));
     }
 
+    /// A part of it ended while others run on.
+    fn note_down(&mut self, end: &End, hash: &SpecHash, now: Now) {
+        let desired = self.desired.as_deref().filter(|w| w.hash == *hash);
+        let Some(policy) = desired.map(|w| w.restart) else { return };
+        self.last_exit_code = end.code;
+        let again = policy == RestartPolicy::Always || (policy == RestartPolicy::OnFailure && end.code != Some(0));
+        if again && !end.stopped {
+            self.note_wait(end, now);
+        }
+    }
+
     fn note_end(&mut self, end: &End, hash: &SpecHash, now: Now) {
         self.last_exit_code = end.code;
-        let ran = self.running_since.take().map_or(Duration::ZERO, |since| now.mono.since(since));
         let ours = end.stopped || self.operation == Some(Operation::Stop);
         let of_this_version = self.desired.as_ref().is_some_and(|w| w.hash == *hash);
         if ours || !of_this_version {
+            self.running_since = None;
             return;
         }
+        self.ended_by_itself = true;
+        self.note_wait(end, now);
+    }
+
+    /// Counts an end that nobody asked for, and plans the next start.
+    fn note_wait(&mut self, end: &End, now: Now) {
+        let ran = self.running_since.take().map_or(Duration::ZERO, |since| now.mono.since(since));
         if ran >= RESET_AFTER {
             self.backoff.failures = 0;
         }
-        self.ended_by_itself = true;
         self.backoff.error = None;
         self.backoff.until = None;
         if end.code == Some(0) {
@@ -219,4 +278,9 @@ impl Book {
     pub fn is_blank(&self) -> bool {
         self.desired.is_none() && self.instances.is_empty() && self.operation.is_none()
     }
+}
+
+/// The same part, ended at the same time: no news.
+fn same_end(a: &Down, b: &Down) -> bool {
+    a.name == b.name && a.end.at == b.end.at && a.end.code == b.end.code
 }

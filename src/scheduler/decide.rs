@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::executor::{End, ExecutorId, Handle, Phase};
+use crate::executor::{Down, End, ExecutorId, Handle, Phase, Quota};
 use crate::gates::Gate;
 use crate::model::status::{Reason, State};
 use crate::model::time::Mono;
@@ -58,8 +58,12 @@ impl Situation<'_> {
 /// What is done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Start one copy.
-    Start,
+    /// Start one copy, held to this CPU quota (µs per 100 ms).
+    Start(Option<u32>),
+    /// Go on with its start, or start again in place what is down of it.
+    Resume(ExecutorId, Handle, RestartPolicy),
+    /// Hold this one to a CPU quota, or lift it.
+    Limit(ExecutorId, Handle, Option<u32>),
     /// Ask this one to end.
     Stop(ExecutorId, Handle),
     /// Take away what is left of this one.
@@ -101,7 +105,7 @@ pub fn decide(at: &Situation<'_>) -> Verdict {
         // One operation at a time: what else is to be done waits for its outcome.
         Some(Operation::Start) => Verdict::say(State::Deploying, Reason::Starting),
         Some(Operation::Stop) => Verdict::say(State::Running, Reason::Stopping),
-        Some(Operation::Remove) => Verdict { action: None, ..settled(at) },
+        Some(Operation::Remove | Operation::Resume | Operation::Limit) => Verdict { action: None, ..settled(at) },
     }
 }
 
@@ -117,6 +121,7 @@ fn settled(at: &Situation<'_>) -> Verdict {
     let wrong = match (at.reach(executor), &desired.payload) {
         (Reach::Unasked, _) => return Verdict { say: None, action: None, wake: None },
         (_, Payload::Invalid(_)) => Some(Reason::InvalidSpec),
+        (_, Payload::Forbidden(_)) => Some(Reason::ForbiddenByPolicy),
         (Reach::Absent, _) => Some(Reason::NotSupported),
         (Reach::Unreachable(_), _) => return unreachable(at.book),
         (Reach::Reachable, _) => desired.cron.as_ref().map(|_| Reason::NotSupported),
@@ -129,7 +134,7 @@ fn settled(at: &Situation<'_>) -> Verdict {
     }
     match at.gate {
         Gate::Closed { reason, .. } => leave(at, Some((State::Inactive, reason))),
-        Gate::Open { .. } => run(at, desired),
+        Gate::Open { cpu_quota_us } => run(at, desired, cpu_quota_us),
     }
 }
 
@@ -161,7 +166,7 @@ fn end_of(at: &Situation<'_>, seen: &Seen, say: Option<(State, Reason)>) -> Verd
 }
 
 /// It should run here, once, in this version.
-fn run(at: &Situation<'_>, desired: &Workload) -> Verdict {
+fn run(at: &Situation<'_>, desired: &Workload, cpu_quota_us: Option<u32>) -> Verdict {
     let executor = ExecutorId::of(desired.kind, desired.rootless);
     let ours = |seen: &&Seen| seen.instance.hash == desired.hash && seen.by == executor;
     let keep = at.book.instances.iter().filter(|seen| seen.runs()).find(ours);
@@ -173,33 +178,84 @@ fn run(at: &Situation<'_>, desired: &Workload) -> Verdict {
     let last = at.book.instances.iter().filter(|seen| !seen.runs() && keep.is_none()).rfind(ours);
     if let Some(old) = at.book.instances.iter().find(|seen| !is(keep, seen) && !is(last, seen)) {
         let (state, reason) = match keep {
-            Some(keep) => runs(at.book, keep),
+            Some(keep) => says(at.book, keep),
             None => (State::Deploying, Reason::Starting),
         };
         return end_of(at, old, Some((state, reason)));
     }
     match (keep, last.map(|last| (last, &last.instance.phase))) {
-        (Some(keep), _) => {
-            let (state, reason) = runs(at.book, keep);
-            Verdict::say(state, reason)
-        }
+        (Some(keep), _) => go_on(at, desired, keep, cpu_quota_us),
         (None, Some((last, Phase::Ended(end)))) => after_end(at, desired, last, end),
-        (None, _) => start(at),
+        (None, _) => start(at, cpu_quota_us),
     }
 }
 
-fn runs(book: &Book, seen: &Seen) -> (State, Reason) {
+/// What is said of one that should be there, and is.
+fn says(book: &Book, seen: &Seen) -> (State, Reason) {
     let adopted = book.adopted.as_ref() == Some(&seen.instance.handle);
-    (State::Running, if adopted { Reason::Adopted } else { Reason::Running })
+    match &seen.instance.phase {
+        Phase::Starting(_) | Phase::Unfinished => (State::Deploying, Reason::Starting),
+        Phase::Degraded(down) if down.iter().any(|one| one.end.code != Some(0) || awaited(book, one)) => {
+            (State::Degraded, Reason::ContainerDown)
+        }
+        // What ended well and is not to be started again has done its work.
+        Phase::Running | Phase::Degraded(_) | Phase::Ended(_) if adopted => (State::Running, Reason::Adopted),
+        Phase::Running | Phase::Degraded(_) | Phase::Ended(_) => (State::Running, Reason::Running),
+    }
+}
+
+fn awaited(book: &Book, down: &Down) -> bool {
+    book.desired.as_ref().is_some_and(|desired| again(desired.restart, down.end.code == Some(0)))
+}
+
+fn again(policy: RestartPolicy, ended_well: bool) -> bool {
+    match policy {
+        RestartPolicy::Always => true,
+        RestartPolicy::OnFailure => !ended_well,
+        RestartPolicy::Never => false,
+    }
+}
+
+/// It is there, in the version that is wanted: what is down of it comes back, and it gets the CPU that its conditions say.
+fn go_on(at: &Situation<'_>, desired: &Workload, keep: &Seen, cpu_quota_us: Option<u32>) -> Verdict {
+    let (state, reason) = says(at.book, keep);
+    let verdict = Verdict::say(state, reason);
+    let to_mend = match &keep.instance.phase {
+        Phase::Unfinished => true,
+        Phase::Degraded(down) => down.iter().any(|one| awaited(at.book, one)),
+        Phase::Starting(_) | Phase::Running | Phase::Ended(_) => false,
+    };
+    if to_mend {
+        return mend(at, desired, keep, verdict);
+    }
+    limit(at, keep, cpu_quota_us, verdict)
+}
+
+/// In place after its retry interval; where that failed, or cannot be done, by a new one.
+fn mend(at: &Situation<'_>, desired: &Workload, keep: &Seen, verdict: Verdict) -> Verdict {
+    match (at.book.backoff.until.filter(|until| *until > at.now), &at.book.backoff.error) {
+        (Some(until), _) => verdict.until(Some(until)),
+        (None, None) if keep.instance.in_place => {
+            verdict.act(Action::Resume(keep.by, keep.instance.handle.clone(), desired.restart))
+        }
+        (None, _) => end_of(at, keep, verdict.say),
+    }
+}
+
+fn limit(at: &Situation<'_>, keep: &Seen, cpu_quota_us: Option<u32>, verdict: Verdict) -> Verdict {
+    match keep.instance.quota {
+        Quota::Fixed => verdict,
+        Quota::InForce(quota) if quota == cpu_quota_us => verdict,
+        Quota::InForce(_) | Quota::Stale => match at.book.limit_retry.filter(|until| *until > at.now) {
+            Some(until) => verdict.until(Some(until)),
+            None => verdict.act(Action::Limit(keep.by, keep.instance.handle.clone(), cpu_quota_us)),
+        },
+    }
 }
 
 fn after_end(at: &Situation<'_>, desired: &Workload, last: &Seen, end: &End) -> Verdict {
     let well = end.code == Some(0);
-    let again = match desired.restart {
-        RestartPolicy::Always => true,
-        RestartPolicy::OnFailure => !well,
-        RestartPolicy::Never => false,
-    };
+    let again = again(desired.restart, well);
     // A gate that closed and opened again between two plans asks for a new run as well.
     // So does one that was stopped for a reason that is no more.
     let asked_again = end.stopped || at.book.falls.is_some_and(|seen| seen != at.falls);
@@ -209,23 +265,42 @@ fn after_end(at: &Situation<'_>, desired: &Workload, last: &Seen, end: &End) -> 
         Some(until) if again && !end.stopped && at.book.backoff.error.is_none() => {
             Verdict::say(State::Ready, Reason::BackOff).until(Some(until))
         }
+        None if again && !asked_again && last.instance.in_place && at.book.backoff.error.is_none() => Verdict::say(
+            State::Deploying,
+            Reason::Starting,
+        )
+        .act(Action::Resume(last.by, last.instance.handle.clone(), desired.restart)),
         _ => end_of(at, last, Some((State::Deploying, Reason::Starting))),
     }
 }
 
-fn start(at: &Situation<'_>) -> Verdict {
+/// What the failure of an operation is said as.
+fn failing(reason: Reason) -> (State, Reason) {
+    match reason {
+        Reason::ImagePull => (State::Ready, reason),
+        _ => (State::Error, reason),
+    }
+}
+
+fn start(at: &Situation<'_>, cpu_quota_us: Option<u32>) -> Verdict {
     let starting = Verdict::say(State::Deploying, Reason::Starting);
     if at.book.uncertain.is_some() {
         return match &at.book.backoff.error {
-            Some((reason, _)) => Verdict::say(State::Error, *reason).until(at.held_back()),
+            Some((reason, _)) => {
+                let (state, reason) = failing(*reason);
+                Verdict::say(state, reason).until(at.held_back())
+            }
             None => starting,
         };
     }
     match (at.book.backoff.until.filter(|until| *until > at.now), &at.book.backoff.error) {
-        (None, _) => starting.act(Action::Start),
-        (Some(until), Some((reason, _))) => Verdict::say(State::Error, *reason).until(Some(until)),
+        (None, _) => starting.act(Action::Start(cpu_quota_us)),
+        (Some(until), Some((reason, _))) => {
+            let (state, reason) = failing(*reason);
+            Verdict::say(state, reason).until(Some(until))
+        }
         // Ended well and asked for again: nothing to wait for.
-        (Some(_), None) if at.book.backoff.failures == 0 => starting.act(Action::Start),
+        (Some(_), None) if at.book.backoff.failures == 0 => starting.act(Action::Start(cpu_quota_us)),
         (Some(until), None) => Verdict::say(State::Ready, Reason::BackOff).until(Some(until)),
     }
 }

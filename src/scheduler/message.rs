@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::executor::{End, ExecutorId, Handle, Phase};
+use crate::executor::{Down, End, ExecutorId, Handle, Phase, Quota};
 use crate::gates::{Gate, Gates};
 use crate::model::status::{Reason, State, WorkloadStatus};
 use crate::model::time::{Mono, Now, Wall};
-use crate::model::workload::{Payload, Workload};
+use crate::model::workload::{Kind, Payload, Workload};
 
 use super::book::{Book, Seen};
 use super::decide::{Reach, Reaches, Verdict};
@@ -27,6 +27,8 @@ pub(super) struct Facts {
     /// How often the truth of any condition of its profiles changed.
     gate_changes: u64,
     unreachable: Option<String>,
+    /// What became known of its instances.
+    news: u64,
 }
 
 impl Facts {
@@ -49,6 +51,7 @@ impl Facts {
             last_exit_code: book.last_exit_code,
             gate_changes: gates.changes(gate_refs),
             unreachable: (reason == Reason::ExecutorUnreachable).then(|| unreachable(book, reaches)),
+            news: book.news,
         }
     }
 }
@@ -98,7 +101,11 @@ pub(super) fn status(
         restarts: book.restarts,
         last_exit_code: book.last_exit_code,
         last_run: book.last_run,
-        next_run: facts.until.map(|until| now.wall_at(until)),
+        // What wakes one that runs is not a run.
+        next_run: facts
+            .until
+            .filter(|_| !matches!(facts.reason, Reason::Running | Reason::Adopted))
+            .map(|until| now.wall_at(until)),
         cpu_quota_us: facts.cpu_quota_us,
         warnings: warnings(book, workload, facts),
         profiles: gates.gate_status(&workload.gates),
@@ -108,8 +115,8 @@ pub(super) fn status(
 fn warnings(book: &Book, workload: &Workload, facts: &Facts) -> Vec<String> {
     let mut warnings = workload.warnings.clone();
     warnings.extend(book.instances.iter().flat_map(|seen| seen.instance.warnings.iter().cloned()));
-    if facts.cpu_quota_us.is_some() {
-        // No executor of this version can change the quota of what runs.
+    let fixed = book.instances.iter().all(|seen| seen.instance.quota == Quota::Fixed);
+    if facts.cpu_quota_us.is_some() && fixed && workload.kind != Kind::Pod {
         warnings.push(format!(
             "LimitNotEnforced: cpu of a condition is not applied to workloads of kind {} by this version",
             workload.kind.as_str()
@@ -137,7 +144,7 @@ fn sentence(book: &Book, facts: &Facts, reaches: &Reaches, gates: &Gates, now: N
     match facts.reason {
         Reason::ConditionFalse | Reason::UnknownProfile => why(),
         Reason::ShuttingDown => "the agent stops and takes its workloads along (workloads.on_exit: stop)".into(),
-        Reason::Starting => format!("is being started{}", because()),
+        Reason::Starting => format!("{}{}", starting(book), because()),
         Reason::Running => format!("runs since {}{}", started(book).clock(), because()),
         Reason::Adopted => {
             format!("was running when the agent started (since {}) and goes on{}", started(book).clock(), because())
@@ -154,12 +161,22 @@ fn sentence(book: &Book, facts: &Facts, reaches: &Reaches, gates: &Gates, now: N
             Some((Payload::Invalid(why), origin)) => format!("{origin}: {why}"),
             _ => "its spec is not valid".into(),
         },
+        Reason::ForbiddenByPolicy if book.backoff.error.is_none() => {
+            match book.desired.as_deref().map(|w| &w.payload) {
+                Some(Payload::Forbidden(why)) => why.clone(),
+                _ => "this device does not allow it".into(),
+            }
+        }
         Reason::NotSupported => not_supported(book, reaches),
         Reason::ExecutorUnreachable => facts.unreachable.clone().unwrap_or_default(),
-        Reason::StartFailed | Reason::StopFailed => match &book.backoff.error {
-            Some((_, why)) => format!("{why}; tried again at {}", at(facts.until)),
-            None => format!("tried again at {}", at(facts.until)),
-        },
+        Reason::ContainerDown => format!("{}{}", down(book, facts, now), because()),
+        Reason::ImagePull => book.backoff.error.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
+        Reason::StartFailed | Reason::StopFailed | Reason::ImagePullFailed | Reason::ForbiddenByPolicy => {
+            match &book.backoff.error {
+                Some((_, why)) => format!("{why}; tried again at {}", at(facts.until)),
+                None => format!("tried again at {}", at(facts.until)),
+            }
+        }
         Reason::Completed => format!("{}; not started again (restartPolicy: {})", ended(book), policy(book)),
         Reason::Failed => format!("{}; not started again (restartPolicy: {}){}", ended(book), policy(book), tail(book)),
     }
@@ -185,7 +202,9 @@ fn not_supported(book: &Book, reaches: &Reaches) -> String {
     let absent = book.executor().is_none_or(|executor| !reaches.contains_key(&executor));
     if absent {
         let kind = workload.kind.as_str();
-        return format!("this version of flotta-agent does not run workloads of type {kind}; it runs type shell");
+        return format!(
+            "this version of flotta-agent does not run workloads of type {kind}; it runs types pod and shell"
+        );
     }
     "this version of flotta-agent does not carry out spec.cron; take it out to run the workload all the time".into()
 }
@@ -193,8 +212,37 @@ fn not_supported(book: &Book, reaches: &Reaches) -> String {
 fn last(book: &Book) -> Option<(&Seen, &End)> {
     book.instances.iter().rev().find_map(|seen| match &seen.instance.phase {
         Phase::Ended(end) => Some((seen, end)),
-        Phase::Running => None,
+        Phase::Starting(_) | Phase::Unfinished | Phase::Running | Phase::Degraded(_) => None,
     })
+}
+
+fn starting(book: &Book) -> String {
+    let doing = book.instances.iter().find_map(|seen| match &seen.instance.phase {
+        Phase::Starting(what) => Some(what.clone()),
+        _ => None,
+    });
+    doing.map_or_else(|| "is being started".into(), |what| format!("is being started: {what}"))
+}
+
+fn down(book: &Book, facts: &Facts, now: Now) -> String {
+    let all: Vec<&Down> = book.instances.iter().flat_map(|seen| seen.down()).collect();
+    let said: Vec<String> = all
+        .iter()
+        .map(|one| {
+            let tail =
+                if one.end.tail.is_empty() { String::new() } else { format!(" (last output: {})", one.end.tail) };
+            format!("container {} ended at {}: {}{tail}", one.name, one.end.at.clock(), one.end.how)
+        })
+        .collect();
+    let next = match (&book.backoff.error, facts.until) {
+        (Some((_, why)), Some(until)) => format!("{why}; the pod is replaced at {}", now.wall_at(until).clock()),
+        (_, Some(until)) => {
+            format!("started again at {} ({} in a row)", now.wall_at(until).clock(), plural(facts.failures, "failure"))
+        }
+        (_, None) if book.operation.is_some() => "is being started again".into(),
+        (_, None) => format!("not started again (restartPolicy: {})", policy(book)),
+    };
+    format!("{}; the others run; {next}", said.join("; "))
 }
 
 fn started(book: &Book) -> Wall {

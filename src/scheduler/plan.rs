@@ -4,17 +4,17 @@ use crate::executor::{ExecutorId, Handle};
 use crate::gates::{Gate, Gates};
 use crate::model::id::WorkloadId;
 use crate::model::time::Mono;
-use crate::model::workload::SharedWorkload;
+use crate::model::workload::{RestartPolicy, SharedWorkload};
 
 use super::book::{Book, Operation};
 use super::decide::{Action, Reaches, Situation, Verdict, decide};
 
-/// How much goes on at once. Starts and ends are bounded apart, so that slow ends do not hold starts up.
+/// How much goes on at once. Starts and ends (with changes of quota) are bounded apart, so that slow ends do not hold starts up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Starts under way at once.
+    /// Starts, in place too, under way at once.
     pub starts: usize,
-    /// Stops and removals under way at once.
+    /// Stops, removals and changes of quota under way at once.
     pub ends: usize,
 }
 
@@ -49,8 +49,12 @@ pub struct Step {
 /// [`Action`] with what the executor needs for it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StepAction {
-    /// Start one copy of this.
-    Start(SharedWorkload),
+    /// Start one copy of this, held to a CPU quota.
+    Start(SharedWorkload, Option<u32>),
+    /// Go on with its start, or start again in place what is down of it and may be by this policy.
+    Resume(Handle, RestartPolicy),
+    /// Hold this one to a CPU quota, or lift it.
+    Limit(Handle, Option<u32>),
     /// Ask this one to end.
     Stop(Handle),
     /// Take away what is left of this one.
@@ -77,7 +81,7 @@ pub fn plan<'a>(books: impl ExactSizeIterator<Item = &'a Book>, gates: &Gates, w
     let mut wake: Option<Mono> = None;
     for book in books {
         match book.operation {
-            Some(Operation::Start) => starting += 1,
+            Some(Operation::Start | Operation::Resume) => starting += 1,
             Some(_) => ending += 1,
             None => {}
         }
@@ -90,24 +94,27 @@ pub fn plan<'a>(books: impl ExactSizeIterator<Item = &'a Book>, gates: &Gates, w
         wake = earlier(wake, verdict.wake);
         let step = |executor, action| Step { id: book.id.clone(), executor, action };
         match (&verdict.action, &book.desired) {
-            (Some(Action::Start), Some(workload)) => {
+            (Some(Action::Start(quota)), Some(workload)) => {
                 let executor = ExecutorId::of(workload.kind, workload.rootless);
-                starts.push(step(executor, StepAction::Start(workload.clone())));
+                starts.push((workload.priority, step(executor, StepAction::Start(workload.clone(), *quota))));
+            }
+            (Some(Action::Resume(by, handle, policy)), Some(workload)) => {
+                starts.push((workload.priority, step(*by, StepAction::Resume(handle.clone(), *policy))));
+            }
+            (Some(Action::Limit(by, handle, quota)), _) => {
+                ends.push(step(*by, StepAction::Limit(handle.clone(), *quota)));
             }
             (Some(Action::Stop(by, handle)), _) => ends.push(step(*by, StepAction::Stop(handle.clone()))),
             (Some(Action::Remove(by, handle)), _) => ends.push(step(*by, StepAction::Remove(handle.clone()))),
-            (Some(Action::Start), None) | (None, _) => {}
+            (Some(Action::Start(_) | Action::Resume(..)), None) | (None, _) => {}
         }
         verdicts.push(verdict);
     }
     // What does not fit waits for an outcome, and an outcome makes a new plan.
     ends.truncate(world.limits.ends.saturating_sub(ending));
-    starts.sort_by_key(|step| match &step.action {
-        StepAction::Start(workload) => std::cmp::Reverse(workload.priority),
-        _ => std::cmp::Reverse(0),
-    });
+    starts.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
     starts.truncate(world.limits.starts.saturating_sub(starting));
-    ends.append(&mut starts);
+    ends.extend(starts.into_iter().map(|(_, step)| step));
     Plan { steps: ends, verdicts, wake }
 }
 

@@ -2,6 +2,7 @@
 //! it (the agent, the simulator) calls [`Reconciler::handle`] for what happened, then [`Reconciler::turn`] once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::executor::{ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance};
 use crate::gates::Gates;
@@ -37,6 +38,10 @@ pub enum Input {
 pub enum Outcome {
     /// This runs.
     Started(Instance),
+    /// What was down of it runs again, or its start went on.
+    Resumed(Instance),
+    /// It has another CPU quota.
+    Limited(Instance),
     /// It has ended, in this way.
     Stopped(crate::executor::End),
     /// Nothing is left of it.
@@ -57,6 +62,9 @@ pub struct Output {
     /// The next turn is due then even if nothing happens.
     pub wake: Option<Mono>,
 }
+
+/// A quota that could not be told is told again after this time.
+const LIMIT_RETRY: Duration = Duration::from_secs(10);
 
 /// The loop's state.
 #[derive(Debug)]
@@ -149,6 +157,13 @@ impl Reconciler {
                 self.touch(&id).observe(executor, instance, now);
             }
             Input::Told(_, ExecutorEvent::Gone(id, handle)) => self.touch(&id).forget(&handle, now),
+            Input::Told(_, ExecutorEvent::Retry(id)) => {
+                let backoff = &mut self.touch(&id).backoff;
+                if matches!(backoff.error, Some((Reason::ImagePull, _))) {
+                    backoff.error = None;
+                    backoff.until = None;
+                }
+            }
             Input::Told(executor, ExecutorEvent::Relist) => self.relist.push(executor),
             Input::Done(step, result) => self.done(step, result, now),
             Input::ShutDown => self.shutting_down = true,
@@ -248,6 +263,21 @@ impl Reconciler {
     fn done(&mut self, step: Step, result: Result<Outcome, ExecutorError>, now: Now) {
         let book = self.touch(&step.id);
         match result {
+            // It runs as before, and nothing but its quota is at stake.
+            Ok(Outcome::Limited(instance)) => {
+                book.limit_retry = None;
+                book.observe(step.executor, instance, now);
+            }
+            Err(error) if matches!(step.action, StepAction::Limit(..)) => {
+                book.limit_retry = Some(now.mono.plus(LIMIT_RETRY));
+                if error.reason == Reason::ExecutorUnreachable {
+                    self.reaches.insert(step.executor, Reach::Unreachable(error.message));
+                    self.relist.push(step.executor);
+                }
+            }
+            Err(error) if error.reason == Reason::ImagePull => {
+                book.note_waiting(error.reason, error.message, now);
+            }
             Ok(outcome) => {
                 if book.backoff.error.take().is_some() {
                     book.backoff.until = None;
@@ -258,10 +288,20 @@ impl Reconciler {
                         book.ended_by_itself = false;
                         book.observe(step.executor, instance, now);
                     }
+                    (Outcome::Resumed(instance), _) => {
+                        let was_down = book.instances.iter().any(|seen| {
+                            seen.instance.handle == instance.handle && !(seen.runs() && seen.down().is_empty())
+                        });
+                        book.restarts = book.restarts.saturating_add(u64::from(was_down));
+                        book.ended_by_itself = false;
+                        book.observe(step.executor, instance, now);
+                    }
                     (Outcome::Stopped(end), StepAction::Stop(handle)) => {
                         let known = book.instances.iter().find(|seen| seen.instance.handle == handle);
                         if let Some(mut instance) = known.map(|seen| seen.instance.clone()) {
                             instance.phase = crate::executor::Phase::Ended(end);
+                            // Nothing brings it back: all other news of it are older.
+                            instance.look = u64::MAX;
                             book.observe(step.executor, instance, now);
                         }
                     }
@@ -286,7 +326,9 @@ impl Reconciler {
 
 fn begin(book: &mut Book, step: &Step, gates: &Gates) {
     book.operation = Some(match &step.action {
-        StepAction::Start(workload) => {
+        StepAction::Resume(..) => Operation::Resume,
+        StepAction::Limit(..) => Operation::Limit,
+        StepAction::Start(workload, _) => {
             book.falls = Some(gates.falls(&workload.gates));
             Operation::Start
         }

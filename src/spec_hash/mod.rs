@@ -25,9 +25,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::workload::{Kind, SpecHash};
 
-/// The content of a ConfigMap or Secret: keys and bytes.
-pub type Content = BTreeMap<String, Vec<u8>>;
-
+pub use crate::model::pod::Content;
 /// The device's key for hashing Secrets: `device.key` of the state directory.
 #[derive(Clone)]
 pub struct DeviceKey([u8; 32]);

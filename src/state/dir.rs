@@ -94,6 +94,12 @@ impl StateDir {
         self.path.join("run").join("shell")
     }
 
+    /// Where the pods' executors keep files of theirs.
+    #[must_use]
+    pub fn pods(&self, rootless: bool) -> PathBuf {
+        self.path.join("run").join(if rootless { "pods-rootless" } else { "pods" })
+    }
+
     /// Writes what was bound, for clients: `{"http":"127.0.0.1:41234","mqtt":"127.0.0.1:41235"}`.
     ///
     /// # Errors

@@ -75,7 +75,8 @@ fn fifty_kills_at_random_moments_leave_no_double_no_orphan_and_restart_nothing()
         device.agent().set("x", if open { 1.0 } else { 0.0 });
         for n in 0..WORKLOADS {
             let wanted = if n < 5 || open { "running" } else { "inactive" };
-            device.agent().until_state(&format!("w{n}"), wanted);
+            // One that is told to stop runs as well, and starts again after that.
+            device.agent().until(&format!("w{n}"), wanted, |w| w["state"] == wanted && w["reason"] != "Stopping");
         }
         let counts = running(&device);
         for (name, count) in &counts {

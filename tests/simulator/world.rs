@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotta_agent::executor::{End, ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance, Phase};
+use flotta_agent::executor::{End, ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance, Phase, Quota};
 use flotta_agent::gates::{Gate, Gates, Settings};
 use flotta_agent::model::desired::Desired;
 use flotta_agent::model::id::WorkloadId;
@@ -191,6 +191,9 @@ impl World {
             phase: Phase::Running,
             started_at: at(self.now).wall,
             warnings: Vec::new(),
+            look: 0,
+            quota: Quota::Fixed,
+            in_place: false,
         };
         self.instances.insert(instance.handle.clone(), instance.clone());
         let life = 1 + self.dice.below(60_000);
@@ -326,7 +329,7 @@ impl World {
     fn finish(&mut self, step: Step) {
         let result = match step.action.clone() {
             _ if self.fault(10) => Err(error(Reason::StartFailed)),
-            StepAction::Start(workload) => {
+            StepAction::Start(workload, _) => {
                 self.tally.starts += 1;
                 let instance = self.put(&workload);
                 match self.fault(12) {
@@ -339,6 +342,7 @@ impl World {
                 let end = end(143, self.now);
                 if let Some(instance) = self.instances.get_mut(&handle) {
                     instance.phase = Phase::Ended(end.clone());
+                    instance.look = 1;
                 }
                 Ok(Outcome::Stopped(end))
             }
@@ -348,6 +352,7 @@ impl World {
                 self.instances.remove(&handle);
                 Ok(Outcome::Removed)
             }
+            StepAction::Resume(..) | StepAction::Limit(..) => unreachable!("not for runs that cannot do it"),
         };
         let after = self.dice.below(5);
         self.later(after, Due::Reach(Box::new(Input::Done(step, result))));
@@ -358,6 +363,7 @@ impl World {
         let now = self.now;
         let Some(instance) = self.instances.get_mut(handle).filter(|i| i.phase == Phase::Running) else { return };
         instance.phase = Phase::Ended(end(code, now));
+        instance.look = 1;
         let told = instance.clone();
         let times = if self.fault(10) { 0 } else { 1 + u64::from(self.fault(10)) };
         for _ in 0..times {

@@ -97,7 +97,7 @@ impl Executor for ShellExecutor {
         Box::pin(adopt::list(&self.inner))
     }
 
-    fn start(&self, workload: SharedWorkload) -> Call<'_, Instance> {
+    fn start(&self, workload: SharedWorkload, _cpu_quota_us: Option<u32>) -> Call<'_, Instance> {
         Box::pin(async move { start::start(&self.inner, &workload).await })
     }
 

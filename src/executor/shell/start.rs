@@ -15,7 +15,7 @@ use super::run::RunSpec;
 use super::run_dir::{RunDir, new_handle};
 use super::table::{Entry, Live, Standing};
 use super::{Inner, end, tree};
-use crate::executor::{ExecutorError, Handle, Instance, Phase};
+use crate::executor::{ExecutorError, Handle, Instance, Phase, Quota};
 use crate::model::status::Reason;
 use crate::model::workload::{Payload, SharedWorkload, ShellSpec};
 
@@ -29,7 +29,7 @@ pub(super) async fn start(inner: &Arc<Inner>, workload: &SharedWorkload) -> Resu
     let shell = match &workload.payload {
         Payload::Shell(shell) => shell,
         Payload::Invalid(why) => return Err(failed(Reason::InvalidSpec, why.clone())),
-        Payload::Pod(_) | Payload::Ansible(_) => {
+        Payload::Pod(_) | Payload::Kube(_) | Payload::Ansible(_) | Payload::Forbidden(_) => {
             return Err(failed(Reason::InvalidSpec, format!("{} is not a shell workload", workload.id)));
         }
     };
@@ -87,6 +87,9 @@ pub(super) async fn start(inner: &Arc<Inner>, workload: &SharedWorkload) -> Resu
         phase: Phase::Running,
         started_at,
         warnings: Vec::new(),
+        look: 0,
+        quota: Quota::Fixed,
+        in_place: false,
     };
     inner.table.lock().insert(handle.clone(), entry);
     drop(starting);

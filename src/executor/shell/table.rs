@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::executor::{End, Handle, Instance, Phase};
+use crate::executor::{End, Handle, Instance, Phase, Quota};
 use crate::model::id::WorkloadId;
 use crate::model::time::Wall;
 use crate::model::workload::SpecHash;
@@ -48,10 +48,11 @@ pub(super) struct Entry {
 impl Entry {
     /// As the trait shows it; `None` while it is being started.
     pub(super) fn instance(&self, handle: &Handle) -> Option<Instance> {
-        let phase = match &self.standing {
+        // An end is final: whatever says that it runs was looked at before.
+        let (phase, look) = match &self.standing {
             Standing::Starting => return None,
-            Standing::Running(_) => Phase::Running,
-            Standing::Ended(end) => Phase::Ended(end.clone()),
+            Standing::Running(_) => (Phase::Running, 0),
+            Standing::Ended(end) => (Phase::Ended(end.clone()), 1),
         };
         Some(Instance {
             id: self.id.clone(),
@@ -60,6 +61,9 @@ impl Entry {
             phase,
             started_at: self.started_at,
             warnings: Vec::new(),
+            look,
+            quota: Quota::Fixed,
+            in_place: false,
         })
     }
 }

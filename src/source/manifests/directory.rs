@@ -10,9 +10,10 @@ use super::{Settings, StoredManifests};
 use crate::condition;
 use crate::model::desired::Desired;
 use crate::model::id::WorkloadId;
+use crate::model::pod::{Content, Contents, PodJob};
 use crate::model::problem::Problem;
-use crate::model::workload::{Payload, SharedWorkload, SourceKind, Workload};
-use crate::spec_hash::{Content, HashInput, spec_hash};
+use crate::model::workload::{Kind, Payload, SharedWorkload, SourceKind, Workload};
+use crate::spec_hash::{HashInput, spec_hash};
 
 /// What is known of the files.
 #[derive(Debug, Default)]
@@ -219,9 +220,9 @@ fn our_device<'a>(
     (document.key.name.clone(), Some(device))
 }
 
-type Contents<'a> = BTreeMap<(DocumentKind, &'a str, &'a str), &'a Content>;
+type ByKey<'a> = BTreeMap<(DocumentKind, &'a str, &'a str), &'a Content>;
 
-fn contents<'a>(first: &BTreeMap<&'a DocumentKey, &'a Document>) -> Contents<'a> {
+fn contents<'a>(first: &BTreeMap<&'a DocumentKey, &'a Document>) -> ByKey<'a> {
     let of = |document: &&'a Document| match &document.body {
         Body::ConfigMap(content) | Body::Secret(content) => {
             let key = &document.key;
@@ -232,20 +233,41 @@ fn contents<'a>(first: &BTreeMap<&'a DocumentKey, &'a Document>) -> Contents<'a>
     first.values().filter_map(of).collect()
 }
 
-fn workload(document: &Document, doc: &WorkloadDoc, contents: &Contents<'_>, settings: &Settings) -> Option<Workload> {
+fn workload(document: &Document, doc: &WorkloadDoc, contents: &ByKey<'_>, settings: &Settings) -> Option<Workload> {
     // The names were checked when the document was read.
     let id = WorkloadId::try_new(&document.key.namespace, &document.key.name).ok()?;
     let mut warnings: Vec<String> = document.report.warnings.iter().map(ToString::to_string).collect();
+    let find = |kind: DocumentKind, name: &str| contents.get(&(kind, id.namespace(), name)).copied();
+    let payload = match (&doc.payload, document.report.errors.first()) {
+        (_, Some(error)) => Payload::Invalid(error.message.clone()),
+        (Payload::Pod(job), None) => {
+            let all = |kind: DocumentKind, names: &BTreeMap<String, bool>| -> BTreeMap<String, Content> {
+                names.keys().filter_map(|name| Some((name.clone(), find(kind, name)?.clone()))).collect()
+            };
+            let contents = Contents {
+                config_maps: all(DocumentKind::ConfigMap, &doc.references.config_maps),
+                secrets: all(DocumentKind::Secret, &doc.references.secrets),
+            };
+            let job = PodJob { spec: job.spec.clone(), contents };
+            match job.missing(id.namespace()) {
+                Some(what) => Payload::Invalid(what),
+                None => Payload::Pod(Arc::new(job)),
+            }
+        }
+        (payload, None) => payload.clone(),
+    };
     let mut of = |kind: DocumentKind, names: &BTreeMap<String, bool>| {
         for (name, _) in names.iter().filter(|(_, optional)| !**optional) {
-            if !contents.contains_key(&(kind, id.namespace(), name.as_str())) {
+            if find(kind, name).is_none() {
                 warnings.push(format!("{} {}/{name} is referred to and not there", kind.as_str(), id.namespace()));
             }
         }
     };
-    of(DocumentKind::ConfigMap, &doc.references.config_maps);
-    of(DocumentKind::Secret, &doc.references.secrets);
-    let find = |kind: DocumentKind, name: &str| contents.get(&(kind, id.namespace(), name)).copied();
+    // Of a pod it is an error, said already.
+    if doc.kind != Kind::Pod {
+        of(DocumentKind::ConfigMap, &doc.references.config_maps);
+        of(DocumentKind::Secret, &doc.references.secrets);
+    }
     let hash = spec_hash(
         &HashInput {
             namespace: id.namespace(),
@@ -265,10 +287,6 @@ fn workload(document: &Document, doc: &WorkloadDoc, contents: &Contents<'_>, set
         },
         &settings.key,
     );
-    let payload = match (&doc.payload, document.report.errors.first()) {
-        (_, Some(error)) => Payload::Invalid(error.message.clone()),
-        (payload, None) => payload.clone(),
-    };
     Some(Workload {
         id,
         hash,

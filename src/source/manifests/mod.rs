@@ -13,6 +13,7 @@ mod duration;
 mod fields;
 mod files;
 mod kube;
+mod pod;
 mod selector;
 mod syntax;
 mod tree;

@@ -1,6 +1,7 @@
 //! `EdgeWorkload`: what is to run, for which devices, behind which gates.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -11,6 +12,7 @@ use super::fields::{Fields, Report, as_written, integer};
 use super::kube::{self, References};
 use super::selector::Selector;
 use super::tree::{Node, Value, short};
+use crate::model::pod::PodJob;
 use crate::model::profile::{ConditionRef, ProfileRef};
 use crate::model::workload::{Kind, Payload, RestartPolicy, Retry, ShellSpec};
 
@@ -113,7 +115,7 @@ pub(super) fn read(report: &mut Report, document: &mut Fields<'_>, metadata: Met
     let carried = match doc.kind {
         Kind::Shell => shell(report, &mut spec),
         Kind::Ansible => ansible(report, &mut spec),
-        Kind::Pod | Kind::K8s | Kind::Microshift => pod(report, &mut spec),
+        Kind::Pod | Kind::K8s | Kind::Microshift => pod(report, &mut spec, doc.kind),
     };
     let default = if doc.cron.is_some() {
         RestartPolicy::Never
@@ -336,7 +338,7 @@ fn ansible(report: &mut Report, spec: &mut Fields<'_>) -> Option<Carried> {
     Some(Carried { payload: Payload::Ansible(input.clone()), input, restart: None, references: References::default() })
 }
 
-fn pod(report: &mut Report, spec: &mut Fields<'_>) -> Option<Carried> {
+fn pod(report: &mut Report, spec: &mut Fields<'_>, kind: Kind) -> Option<Carried> {
     let node = spec.take("pod")?;
     let path = spec.name("pod");
     let mut fields = Fields::of(report, &path, node)?;
@@ -347,25 +349,21 @@ fn pod(report: &mut Report, spec: &mut Fields<'_>) -> Option<Carried> {
         report.error(node.at, format!("{path}.spec: is missing: the PodSpec with its containers"));
         return None;
     };
-    let containers = match inner.get("containers").map(|node| &node.value) {
-        Some(Value::List(containers)) => containers.as_slice(),
-        _ => &[],
-    };
-    if containers.is_empty() {
+    let some = matches!(inner.get("containers").map(|node| &node.value), Some(Value::List(items)) if !items.is_empty());
+    if !some {
         report.error(inner.at, format!("{path}.spec.containers: is missing: a pod needs at least one container"));
         return None;
-    }
-    for (index, container) in containers.iter().enumerate() {
-        for field in ["name", "image"] {
-            let text =
-                container.get(field).is_some_and(|node| matches!(&node.value, Value::Text(text) if !text.is_empty()));
-            if !text {
-                report.error(container.at, format!("{path}.spec.containers[{index}].{field}: is missing"));
-            }
-        }
     }
     let restart = policy(report, inner.get("restartPolicy"), &format!("{path}.spec.restartPolicy"));
     let input = inner.to_json();
     let references = kube::references(&input);
-    Some(Carried { payload: Payload::Pod(input.clone()), input: json!({ "spec": input }), restart, references })
+    let payload = match kind {
+        Kind::Pod => {
+            let spec = super::pod::read(report, &format!("{path}.spec"), inner)?;
+            Payload::Pod(Arc::new(PodJob { spec, ..PodJob::default() }))
+        }
+        // The cluster reads it itself.
+        Kind::K8s | Kind::Microshift | Kind::Ansible | Kind::Shell => Payload::Kube(input.clone()),
+    };
+    Some(Carried { payload, input: json!({ "spec": input }), restart, references })
 }

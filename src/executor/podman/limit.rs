@@ -1,0 +1,110 @@
+//! A condition's CPU quota on a running pod.
+
+use std::sync::Arc;
+
+use super::client::ApiError;
+use super::observe::{Part, Pod};
+use super::table::{Busy, Entry};
+use super::{Inner, cpu, look};
+use crate::executor::{ExecutorError, Handle, Instance};
+use crate::model::status::Reason;
+
+/// Holds a pod to a quota, or lifts it.
+pub(super) async fn limit(
+    inner: &Arc<Inner>,
+    handle: &Handle,
+    quota_us: Option<u32>,
+) -> Result<Instance, ExecutorError> {
+    let error = |why| inner.error(Reason::StartFailed, "the pod cannot be looked at", why);
+    let id = look::known(inner, handle).await.map_err(error)?.ok_or_else(gone)?.pod.id;
+    let _busy = Busy::with(inner, &id);
+    apply(inner, handle, quota_us).await
+}
+
+fn gone() -> ExecutorError {
+    ExecutorError { reason: Reason::StartFailed, message: "the pod is gone".into() }
+}
+
+/// What each running container is to be held to.
+fn parts(pod: &Pod, quota_us: Option<u32>) -> Vec<(&Part, Option<u32>)> {
+    let own: Vec<Option<u32>> = pod.main.iter().map(|part| part.own_cpu).collect();
+    let shared = quota_us.map(|quota| cpu::shares(quota, &own));
+    let main = pod.main.iter().enumerate().map(|(at, part)| match &shared {
+        Some(shared) => (part, shared.get(at).copied()),
+        None => (part, part.own_cpu),
+    });
+    // Init containers run one by one: all of it is theirs.
+    let init = pod.init.iter().map(|part| match quota_us {
+        Some(quota) => (part, Some(part.own_cpu.map_or(quota, |own| own.min(quota)))),
+        None => (part, part.own_cpu),
+    });
+    init.chain(main).filter(|(part, _)| part.at.runs()).collect()
+}
+
+/// As [`limit`], within an operation.
+pub(super) async fn apply(
+    inner: &Arc<Inner>,
+    handle: &Handle,
+    quota_us: Option<u32>,
+) -> Result<Instance, ExecutorError> {
+    let error = |what: &str, why| inner.error(Reason::StartFailed, what, why);
+    let entry = inner.table.get(handle).ok_or_else(gone)?;
+    let possible = inner.abilities().await.map_err(|why| error("podman's abilities", why))?.cpu;
+    let mut warnings = Vec::new();
+    if !possible && quota_us.is_some() {
+        warnings.push(
+            "LimitNotEnforced: podman cannot limit CPU on this machine: the condition's cpu has no effect".into(),
+        );
+    }
+    let wanted = if possible { parts(&entry.pod, quota_us) } else { Vec::new() };
+    let mut refused = false;
+    for (part, quota) in &wanted {
+        match inner.client.update_cpu(&part.at.id, *quota).await {
+            Ok(()) => {}
+            Err(ApiError::Refused(_, words)) => {
+                refused = true;
+                warnings.push(format!("LimitNotEnforced: the CPU quota of container {}: {words}", part.name));
+            }
+            Err(why) => return Err(error("the CPU quota", why)),
+        }
+    }
+    if refused {
+        // One that has ended meanwhile has no quota to be changed.
+        let id = entry.pod.id.clone();
+        look::one(inner, &id, handle)
+            .await
+            .map_err(|why| error("the pod cannot be looked at", why))?
+            .ok_or_else(gone)?;
+    }
+    let mut state = inner.table.lock();
+    let entry = state.pods.get_mut(handle).ok_or_else(gone)?;
+    entry.told = Some(quota_us);
+    note_applied(entry);
+    for (part, quota) in parts(&entry.pod, quota_us).into_iter().filter(|_| possible) {
+        let kept = entry.applied.get(&part.at.id).and_then(|(_, kept)| *kept);
+        if !refused && kept.is_some_and(|kept| kept != quota) {
+            let shown = |quota: Option<u32>| quota.map_or("none".to_owned(), |us| format!("{us} µs"));
+            warnings.push(format!(
+                "LimitNotEnforced: the kernel holds container {} to {} of CPU per 100 ms, not to {}",
+                part.name,
+                shown(kept.flatten()),
+                shown(quota)
+            ));
+        }
+    }
+    let runs = |name: &str| entry.pod.parts().any(|part| part.name == name && part.at.runs());
+    warnings.retain(|warning| {
+        !warning.contains("quota of container")
+            || entry.pod.parts().any(|part| warning.contains(&format!("container {}:", part.name)) && runs(&part.name))
+    });
+    entry.limit_warnings = warnings;
+    entry.look = inner.draw();
+    look::instance(inner, &state, handle).ok_or_else(gone)
+}
+
+/// Notes what the kernel keeps now: if that changes, the quota has to be told again.
+pub(super) fn note_applied(entry: &mut Entry) {
+    let running = entry.pod.parts().filter(|part| part.at.runs() && part.at.pid > 0);
+    entry.applied =
+        running.map(|part| (part.at.id.clone(), (part.at.pid, cpu::in_force(part.at.pid, &part.at.id)))).collect();
+}

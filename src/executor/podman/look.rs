@@ -1,0 +1,206 @@
+//! Looking: what podman has of ours, as instances.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::client::ApiError;
+use super::observe::{self, Detail, Part, Pod};
+use super::table::{Entry, State};
+use super::{Inner, cpu, files, labels};
+use crate::executor::{ExecutorError, ExecutorEvent, Handle, Instance, Quota};
+use crate::model::id::WorkloadId;
+use crate::model::status::Reason;
+use crate::model::time::Wall;
+
+/// The most of a container's output that goes into a status.
+const TAIL_BYTES: usize = 1024;
+
+/// Everything of ours that is there.
+pub(super) async fn list(inner: &Arc<Inner>) -> Result<Vec<Instance>, ExecutorError> {
+    let cannot = |why| inner.error(Reason::ExecutorUnreachable, "podman cannot be asked what is there", why);
+    let found = look(inner, None).await.map_err(cannot)?;
+    // Asked for here so that no start has to wait for it.
+    inner.abilities().await.map_err(cannot)?;
+    if !inner.swept.swap(true, Ordering::Relaxed)
+        && let Err(why) = files::sweep(inner).await
+    {
+        inner.swept.store(false, Ordering::Relaxed);
+        tracing::warn!(podman = inner.shown, %why, "what earlier pods left behind cannot be looked for");
+    }
+    Ok(found.instances)
+}
+
+/// What a look brought.
+pub(super) struct Found {
+    pub(super) instances: Vec<Instance>,
+    /// Pods that were there and are not any more.
+    gone: Vec<(WorkloadId, Handle)>,
+}
+
+/// Looks at one workload, or at all of them; what is newer than this look stays as it is.
+pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Result<Found, ApiError> {
+    let (look, at_ns) = (inner.draw(), inner.now_ns());
+    let mut wanted = vec![inner.owned()];
+    if let Some(id) = only {
+        wanted.push(format!("{}={}", labels::NAMESPACE, id.namespace()));
+        wanted.push(format!("{}={}", labels::NAME, id.name()));
+    }
+    let pods = observe::pods(inner.client.list(&wanted).await?);
+    learn_ends(inner, &pods).await?;
+    let mut state = inner.table.lock();
+    let concerns = |id: &WorkloadId| only.is_none_or(|only| only == id);
+    let missing: Vec<Handle> = state
+        .pods
+        .iter()
+        .filter(|(handle, entry)| {
+            entry.look < look && concerns(&entry.pod.id) && !pods.iter().any(|pod| *pod.pod_id == *handle.0)
+        })
+        .map(|(handle, _)| handle.clone())
+        .collect();
+    let gone = missing.into_iter().filter_map(|handle| Some((state.pods.remove(&handle)?.pod.id, handle))).collect();
+    match only {
+        Some(id) => drop(state.looked_ns.insert(id.clone(), at_ns)),
+        None => state.looked_ns = pods.iter().map(|pod| (pod.id.clone(), at_ns)).collect(),
+    }
+    if only.is_none() {
+        let there = |id: &str| pods.iter().flat_map(Pod::parts).any(|part| part.at.id == id);
+        state.details.retain(|(id, _), _| there(id));
+    }
+    let mut instances = Vec::with_capacity(pods.len());
+    for pod in pods {
+        let handle = Handle(pod.pod_id.as_str().into());
+        let known = state.pods.get(&handle);
+        if known.is_none_or(|entry| entry.look < look) {
+            let entry = match known {
+                Some(entry) => Entry { pod, look, ..entry.clone() },
+                None => {
+                    let stopped = files::was_stopping(&inner.pod_dir(&pod.name));
+                    Entry { stopped, ..Entry::new(pod, look) }
+                }
+            };
+            state.pods.insert(handle.clone(), entry);
+        }
+        instances.extend(instance(inner, &state, &handle));
+    }
+    Ok(Found { instances, gone })
+}
+
+/// A pod of the table as an instance.
+pub(super) fn instance(inner: &Inner, state: &State, handle: &Handle) -> Option<Instance> {
+    let entry = state.pods.get(handle)?;
+    let warnings = entry.warnings.iter().chain(&entry.limit_warnings).cloned().collect();
+    Some(Instance {
+        id: entry.pod.id.clone(),
+        hash: entry.pod.hash.clone(),
+        handle: handle.clone(),
+        phase: entry.pod.phase(&state.details, entry.stopped),
+        started_at: entry.pod.started_at(),
+        warnings,
+        look: entry.look,
+        quota: quota(inner, entry),
+        in_place: entry.pod.in_place() && !entry.stopped,
+    })
+}
+
+/// Whether what was told holds: the kernel is asked, which costs no call of podman's.
+fn quota(inner: &Inner, entry: &Entry) -> Quota {
+    let limits = inner.abilities.lock().is_ok_and(|known| known.is_none_or(|known| known.cpu));
+    let running = || entry.pod.parts().filter(|part| part.at.runs() && part.at.pid > 0);
+    match entry.told {
+        Some(told) if !limits => Quota::InForce(told),
+        None if !limits => Quota::InForce(None),
+        None => {
+            let own = |part: &Part| cpu::in_force(part.at.pid, &part.at.id) == Some(part.own_cpu);
+            if running().all(own) { Quota::InForce(None) } else { Quota::Stale }
+        }
+        // Without a quota of a condition podman's own values hold, through restarts too.
+        Some(None) if entry.applied.is_empty() => Quota::InForce(None),
+        Some(told) => {
+            let as_told = |part: &Part| {
+                entry.applied.get(&part.at.id).is_some_and(|(pid, kept)| {
+                    *pid == part.at.pid && (kept.is_none() || *kept == cpu::in_force(part.at.pid, &part.at.id))
+                })
+            };
+            if running().all(as_told) { Quota::InForce(told) } else { Quota::Stale }
+        }
+    }
+}
+
+/// Asks how those ended that ended badly; once each.
+async fn learn_ends(inner: &Inner, pods: &[Pod]) -> Result<(), ApiError> {
+    let key = |part: &Part| (part.at.id.clone(), part.at.exited_at);
+    let unknown: Vec<Part> = {
+        let state = inner.table.lock();
+        let failed = pods.iter().flat_map(Pod::ended).filter(|part| part.at.exit_code != 0);
+        failed.filter(|part| !state.details.contains_key(&key(part))).cloned().collect()
+    };
+    for part in unknown {
+        let inspected = match inner.client.inspect(&part.at.id).await {
+            Ok(inspected) => inspected.state,
+            Err(ApiError::Refused(..)) => continue,
+            Err(why) => return Err(why),
+        };
+        let tail = match inner.client.tail(&part.at.id).await {
+            Ok(tail) => shortened(&tail),
+            Err(ApiError::Refused(..)) => String::new(),
+            Err(why) => return Err(why),
+        };
+        let detail = Detail {
+            oom_killed: inspected.oom_killed,
+            error: inspected.error,
+            tail,
+            at: Wall::parse_rfc3339(&inspected.finished_at).ok().filter(|at| at.0 > 0),
+        };
+        inner.table.lock().details.insert(key(&part), detail);
+    }
+    Ok(())
+}
+
+fn shortened(output: &str) -> String {
+    let text = output.trim();
+    let mut from = text.len().saturating_sub(TAIL_BYTES);
+    while !text.is_char_boundary(from) {
+        from += 1;
+    }
+    text[from..].trim().to_owned()
+}
+
+/// Looks at what was hinted at, for ever.
+pub(super) async fn at_hints(inner: Arc<Inner>) {
+    loop {
+        inner.hinted.notified().await;
+        while let Some(id) = inner.table.next_hint() {
+            match look(&inner, Some(&id)).await {
+                // An operation that began meanwhile says more.
+                Ok(_) if inner.table.is_busy(&id) => {}
+                Ok(found) => {
+                    for instance in found.instances {
+                        let _ = inner.events.send(ExecutorEvent::Changed(instance)).await;
+                    }
+                    for (id, handle) in found.gone {
+                        let _ = inner.events.send(ExecutorEvent::Gone(id, handle)).await;
+                    }
+                }
+                Err(why) => {
+                    tracing::debug!(workload = %id, %why, "a hint could not be followed: everything is listed again");
+                    let _ = inner.events.send(ExecutorEvent::Relist).await;
+                }
+            }
+        }
+    }
+}
+
+/// One pod, looked at now.
+pub(super) async fn one(inner: &Arc<Inner>, id: &WorkloadId, handle: &Handle) -> Result<Option<Instance>, ApiError> {
+    let found = look(inner, Some(id)).await?;
+    Ok(found.instances.into_iter().find(|instance| instance.handle == *handle))
+}
+
+/// A pod by its handle, also one that was not listed yet.
+pub(super) async fn known(inner: &Arc<Inner>, handle: &Handle) -> Result<Option<Entry>, ApiError> {
+    if let Some(entry) = inner.table.get(handle) {
+        return Ok(Some(entry));
+    }
+    look(inner, None).await?;
+    Ok(inner.table.get(handle))
+}

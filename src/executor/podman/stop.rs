@@ -1,0 +1,104 @@
+//! Ending a pod, and removing it.
+
+use std::sync::Arc;
+
+use super::client::ApiError;
+use super::observe::Part;
+use super::table::{Busy, Entry};
+use super::{Inner, files, look};
+use crate::executor::{End, ExecutorError, Handle, Phase};
+use crate::model::status::Reason;
+
+/// Ends one: all its containers at the same time, each in its grace period. The pod's own stop does nothing for a pod of
+/// which one container is down (304), and goes through them one by one.
+pub(super) async fn stop(inner: &Arc<Inner>, handle: &Handle) -> Result<End, ExecutorError> {
+    let error = |why| inner.error(Reason::StopFailed, "the pod cannot be stopped", why);
+    let Some(entry) = look::known(inner, handle).await.map_err(error)? else { return Ok(gone(inner)) };
+    let id = entry.pod.id.clone();
+    let _busy = Busy::with(inner, &id);
+    let running = |entry: &Entry| -> Vec<Part> { entry.pod.parts().filter(|part| part.at.runs()).cloned().collect() };
+    let all: Vec<String> = entry.pod.parts().map(|part| part.at.id.clone()).collect();
+    let stops = each(all, |id| {
+        let inner = inner.clone();
+        let grace = entry.pod.grace;
+        async move {
+            match inner.client.stop(&id, grace).await {
+                // One that was never started cannot be stopped, and need not be.
+                Err(ApiError::Refused(..)) | Ok(()) => Ok(()),
+                Err(why) => Err(why),
+            }
+        }
+    });
+    // Beside the calls, not before them.
+    let mark = async {
+        files::mark_stopping(&inner.pod_dir(&entry.pod.name));
+        if let Some(entry) = inner.table.lock().pods.get_mut(handle) {
+            entry.stopped = true;
+        }
+    };
+    let (stopped, ()) = tokio::join!(stops, mark);
+    stopped.map_err(error)?;
+    for kill in [true, false] {
+        let Some(instance) = look::one(inner, &id, handle).await.map_err(error)? else { return Ok(gone(inner)) };
+        let left = inner.table.get(handle).map(|entry| running(&entry)).unwrap_or_default();
+        match instance.phase {
+            Phase::Ended(end) => return Ok(end),
+            _ if kill => {
+                tracing::warn!(workload = %id, containers = left.len(), "what does not stop is killed");
+                let ids = left.iter().map(|part| part.at.id.clone()).collect();
+                let kills = each(ids, |id| {
+                    let inner = inner.clone();
+                    async move { inner.client.kill(&id).await }
+                });
+                kills.await.map_err(error)?;
+            }
+            _ => {}
+        }
+    }
+    let names: Vec<String> =
+        inner.table.get(handle).map(|entry| running(&entry)).unwrap_or_default().into_iter().map(|p| p.name).collect();
+    Err(ExecutorError {
+        reason: Reason::StopFailed,
+        message: format!("pod {}: container {} was killed and does not end", entry.pod.name, names.join(", ")),
+    })
+}
+
+/// All of them at the same time; the first failure speaks for all, when all are done.
+async fn each<F>(ids: Vec<String>, call: impl Fn(String) -> F) -> Result<(), ApiError>
+where
+    F: Future<Output = Result<(), ApiError>>,
+{
+    let results = futures_util::future::join_all(ids.into_iter().map(call)).await;
+    results.into_iter().collect()
+}
+
+fn gone(inner: &Inner) -> End {
+    End {
+        code: None,
+        at: (inner.clock)(),
+        how: "it is gone, and nobody wrote down how it ended".into(),
+        tail: String::new(),
+        cut_off: false,
+        stopped: true,
+    }
+}
+
+/// Removes a pod with its containers, its volumes and its files.
+pub(super) async fn remove(inner: &Arc<Inner>, handle: &Handle) -> Result<(), ExecutorError> {
+    let error = |why| inner.error(Reason::StopFailed, "the pod cannot be removed", why);
+    let Some(entry) = look::known(inner, handle).await.map_err(error)? else { return Ok(()) };
+    let _busy = Busy::with(inner, &entry.pod.id);
+    inner.client.remove_pod(&handle.0).await.map_err(error)?;
+    for volume in &entry.pod.volumes {
+        inner.client.remove_volume(volume).await.map_err(error)?;
+    }
+    let dir = inner.pod_dir(&entry.pod.name);
+    files::remove(&dir).map_err(|why| ExecutorError {
+        reason: Reason::StopFailed,
+        message: format!("the pod's files in {} cannot be removed: {why}", dir.display()),
+    })?;
+    let mut state = inner.table.lock();
+    state.pods.remove(handle);
+    state.looked_ns.insert(entry.pod.id.clone(), inner.now_ns());
+    Ok(())
+}

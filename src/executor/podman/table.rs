@@ -1,0 +1,111 @@
+//! The pods that this agent knows, and which workloads are being worked on.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Inner;
+use super::observe::{Details, Pod};
+use crate::executor::Handle;
+use crate::model::id::WorkloadId;
+
+/// What is known of a pod.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    /// As it was seen last.
+    pub(super) pod: Pod,
+    /// By which look.
+    pub(super) look: u64,
+    /// It was told to stop, by us or the agent before us.
+    pub(super) stopped: bool,
+    /// Which quota of a condition it was told; `None`: nothing is known (another agent started it).
+    pub(super) told: Option<Option<u32>>,
+    /// What was in force after that, by container: its process, and the quota that the kernel said.
+    pub(super) applied: BTreeMap<String, (i64, Option<Option<u32>>)>,
+    /// What the machine does not enforce of its spec.
+    pub(super) warnings: Vec<String>,
+    /// What it does not enforce of a condition's quota.
+    pub(super) limit_warnings: Vec<String>,
+}
+
+impl Entry {
+    pub(super) fn new(pod: Pod, look: u64) -> Entry {
+        Entry {
+            pod,
+            look,
+            stopped: false,
+            told: None,
+            applied: BTreeMap::new(),
+            warnings: Vec::new(),
+            limit_warnings: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) pods: BTreeMap<Handle, Entry>,
+    pub(super) details: Details,
+    /// Workloads that an operation is under way for: its outcome says more than a look in between.
+    busy: BTreeSet<WorkloadId>,
+    /// Something was heard of these and not looked at yet.
+    hints: BTreeSet<WorkloadId>,
+    /// When a workload was last looked at (ns since 1970): events from before are known.
+    pub(super) looked_ns: BTreeMap<WorkloadId, i64>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Table(Mutex<State>);
+
+impl Table {
+    /// Only ever held for a moment. A panic elsewhere leaves maps that are still whole.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn get(&self, handle: &Handle) -> Option<Entry> {
+        self.lock().pods.get(handle).cloned()
+    }
+
+    /// Something was heard of a workload.
+    pub(super) fn hint(&self, id: WorkloadId) {
+        self.lock().hints.insert(id);
+    }
+
+    /// The next workload to look at that nobody works on.
+    pub(super) fn next_hint(&self) -> Option<WorkloadId> {
+        let mut state = self.lock();
+        let next = state.hints.iter().find(|id| !state.busy.contains(*id)).cloned()?;
+        state.hints.remove(&next);
+        Some(next)
+    }
+
+    pub(super) fn is_busy(&self, id: &WorkloadId) -> bool {
+        self.lock().busy.contains(id)
+    }
+}
+
+/// An operation under way; what is heard of its workload is looked at when it is over.
+pub(super) struct Busy {
+    inner: Arc<Inner>,
+    id: WorkloadId,
+}
+
+impl Busy {
+    pub(super) fn with(inner: &Arc<Inner>, id: &WorkloadId) -> Busy {
+        inner.table.lock().busy.insert(id.clone());
+        Busy { inner: inner.clone(), id: id.clone() }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let heard = {
+            let mut state = self.inner.table.lock();
+            state.busy.remove(&self.id);
+            state.hints.contains(&self.id)
+        };
+        if heard {
+            self.inner.hinted.notify_one();
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What a server may ask of this device (SPEC "Configuration", `remote.*`). Manifests on the device itself may ask for all.
+
+use std::path::{Path, PathBuf};
+
+use super::pod::{PodSpec, Volume};
+use super::workload::{Kind, Payload, Workload};
+
+/// Which paths of the device a remote workload may mount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPaths {
+    /// All but those that are always refused.
+    Allow,
+    /// None.
+    Deny,
+    /// Those at or below one of these absolute paths.
+    Prefixes(Vec<PathBuf>),
+}
+
+/// What a server may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `remote.host_paths`.
+    pub host_paths: HostPaths,
+    /// `remote.privileged`.
+    pub privileged: bool,
+    /// `remote.host_network`.
+    pub host_network: bool,
+    /// `remote.shell`.
+    pub shell: bool,
+    /// `remote.ansible`.
+    pub ansible: bool,
+    /// Refused whatever `host_paths` says, beside [`NEVER`]: the agent's state, the container engines' sockets.
+    pub ours: Vec<PathBuf>,
+}
+
+/// Paths that no remote workload gets, nor what is below them.
+pub const NEVER: [&str; 6] = ["/etc", "/proc", "/sys", "/dev", "/boot", "/root"];
+/// Where container engines listen: whoever reaches one is root.
+const SOCKETS: [&str; 6] =
+    ["/run/podman", "/run/docker.sock", "/run/containerd", "/run/crio", "/var/run/docker.sock", "/var/run/podman"];
+/// What a container may add without being privileged: Kubernetes' baseline.
+const HARMLESS: [&str; 13] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
+impl Policy {
+    /// Whether a workload from a server is carried out; the error names the field and the key that decides.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn check(&self, workload: &Workload) -> Result<(), String> {
+        match (workload.kind, &workload.payload) {
+            (Kind::Shell, _) if !self.shell => Err(no("spec.type: shell", "remote.shell: true")),
+            (Kind::Ansible, _) if !self.ansible => Err(no("spec.type: ansible", "remote.ansible: true")),
+            (_, Payload::Pod(job)) => self.pod(&job.spec),
+            _ => Ok(()),
+        }
+    }
+
+    fn pod(&self, spec: &PodSpec) -> Result<(), String> {
+        if spec.host_network && !self.host_network {
+            return Err(no("spec.pod.spec.hostNetwork", "remote.host_network: true"));
+        }
+        for container in spec.init_containers.iter().chain(&spec.containers) {
+            let of = &container.security;
+            let field = |what: &str| format!("container {}: securityContext.{what}", container.name);
+            if self.privileged {
+                continue;
+            }
+            if of.privileged {
+                return Err(no(&field("privileged"), "remote.privileged: true"));
+            }
+            if let Some(cap) = of.cap_add.iter().find(|cap| !HARMLESS.contains(&cap.as_str())) {
+                return Err(no(&field(&format!("capabilities.add {cap}")), "remote.privileged: true"));
+            }
+            if let Some(mount) = container.mounts.iter().find(|mount| mount.propagation == "rshared") {
+                let what = format!(
+                    "container {}: volumeMounts {} mountPropagation: Bidirectional",
+                    container.name, mount.path
+                );
+                return Err(no(&what, "remote.privileged: true"));
+            }
+        }
+        for volume in spec.volumes.values() {
+            if let Volume::HostPath { path, .. } = volume {
+                self.host_path(Path::new(path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a path of the device may be mounted; symbolic links are the caller's to resolve.
+    ///
+    /// # Errors
+    /// A sentence that names the key.
+    pub fn host_path(&self, path: &Path) -> Result<(), String> {
+        let what = format!("hostPath {}", path.display());
+        let never = NEVER.iter().chain(&SOCKETS).map(Path::new).chain(self.ours.iter().map(PathBuf::as_path));
+        // At or below such a path, or above it: then it would be inside.
+        if let Some(at) = never.into_iter().find(|never| path.starts_with(never) || never.starts_with(path)) {
+            return Err(format!(
+                "{what} is refused: no workload of a server gets {} (whatever remote.host_paths says)",
+                at.display()
+            ));
+        }
+        match &self.host_paths {
+            HostPaths::Allow => Ok(()),
+            HostPaths::Deny => Err(no(&what, "remote.host_paths: allow, or a list of prefixes")),
+            HostPaths::Prefixes(prefixes) if prefixes.iter().any(|prefix| path.starts_with(prefix)) => Ok(()),
+            HostPaths::Prefixes(prefixes) => {
+                let list: Vec<String> = prefixes.iter().map(|prefix| prefix.display().to_string()).collect();
+                Err(format!("{what} is refused: remote.host_paths allows {} only", list.join(", ")))
+            }
+        }
+    }
+}
+
+fn no(field: &str, key: &str) -> String {
+    format!("{field} is refused for workloads of a server; to allow it, set {key} on the device")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(host_paths: HostPaths) -> Policy {
+        Policy {
+            host_paths,
+            privileged: false,
+            host_network: false,
+            shell: false,
+            ansible: false,
+            ours: vec!["/var/lib/flotta-agent".into(), "/run/user/1000/podman/podman.sock".into()],
+        }
+    }
+
+    #[test]
+    fn no_server_gets_the_devices_own_paths_whatever_is_allowed() {
+        let allowed = policy(HostPaths::Allow);
+        for path in [
+            "/",
+            "/etc",
+            "/etc/passwd",
+            "/proc/1",
+            "/dev/sda",
+            "/root/.ssh",
+            "/var/lib/flotta-agent/device.key",
+            "/var/lib",
+            "/var",
+            "/run",
+            "/run/podman/podman.sock",
+            "/run/user/1000",
+            "/var/run/docker.sock",
+        ] {
+            let refused = allowed.host_path(Path::new(path));
+            assert!(refused.is_err_and(|why| why.contains(path) && why.contains("remote.host_paths")), "{path}");
+        }
+        for path in ["/srv/data", "/etcetera", "/home/x", "/var/lib/other"] {
+            assert_eq!(allowed.host_path(Path::new(path)), Ok(()), "{path}");
+        }
+    }
+
+    #[test]
+    fn prefixes_allow_what_is_below_them_and_deny_denies_all() {
+        let some = policy(HostPaths::Prefixes(vec!["/srv/data".into()]));
+        assert!(some.host_path(Path::new("/srv/data/x")).is_ok() && some.host_path(Path::new("/srv/data")).is_ok());
+        assert!(some.host_path(Path::new("/srv/database")).is_err_and(|why| why.contains("/srv/data only")));
+        assert!(policy(HostPaths::Deny).host_path(Path::new("/srv")).is_err());
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_and_the_key() {
+        use crate::model::pod::{Container, Security};
+        let container = |security| Container { name: "c".into(), security, ..Container::default() };
+        let pod = |spec: PodSpec| policy(HostPaths::Allow).pod(&spec);
+        let privileged = container(Security { privileged: true, ..Security::default() });
+        let why = pod(PodSpec { containers: vec![privileged], ..PodSpec::default() }).expect_err("refused");
+        assert!(
+            why.contains("container c: securityContext.privileged") && why.contains("remote.privileged: true"),
+            "{why}"
+        );
+        let admin = container(Security { cap_add: vec!["SYS_ADMIN".into()], ..Security::default() });
+        assert!(pod(PodSpec { init_containers: vec![admin], ..PodSpec::default() }).is_err());
+        let net = pod(PodSpec { host_network: true, ..PodSpec::default() }).expect_err("refused");
+        assert!(net.contains("hostNetwork") && net.contains("remote.host_network: true"), "{net}");
+        let plain = container(Security { cap_add: vec!["CHOWN".into()], ..Security::default() });
+        assert_eq!(pod(PodSpec { containers: vec![plain], ..PodSpec::default() }), Ok(()));
+    }
+}

@@ -1,0 +1,250 @@
+//! A pod's volumes, and where its containers have them.
+
+use std::collections::BTreeMap;
+
+use super::super::fields::{Fields, Report, integer};
+use super::super::tree::{At, Node, Value, short};
+use super::quantity;
+use crate::model::pod::{Container, FileItem, FileVolume, HostPathType, Mount, Referred, Volume};
+
+pub(super) fn read_all(report: &mut Report, pod: &mut Fields<'_>) -> BTreeMap<String, Volume> {
+    let path = pod.name("volumes");
+    let mut volumes = BTreeMap::new();
+    for (index, node) in pod.list(report, "volumes").unwrap_or_default().iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let Some(mut fields) = Fields::of(report, &path, node) else { continue };
+        let name = fields.text(report, "name").unwrap_or_default();
+        if let Err(why) = crate::model::id::rfc1123("name", &name) {
+            report.error(node.at, format!("{path}.name: {why}"));
+            continue;
+        }
+        let Some(volume) = read(report, &mut fields, node.at) else { continue };
+        fields.finish(report);
+        if volumes.insert(name.clone(), volume).is_some() {
+            report.error(node.at, format!("{path}.name: {name:?} is used twice in this pod"));
+        }
+    }
+    volumes
+}
+
+fn read(report: &mut Report, fields: &mut Fields<'_>, at: At) -> Option<Volume> {
+    const LATER: [&str; 9] = [
+        "persistentVolumeClaim",
+        "projected",
+        "downwardAPI",
+        "ephemeral",
+        "image",
+        "nfs",
+        "iscsi",
+        "csi",
+        "hostDevice",
+    ];
+    let path = fields.path.clone();
+    let mut found = Vec::new();
+    if let Some(mut empty) = fields.map(report, "emptyDir") {
+        let memory = empty.text(report, "medium").is_some_and(|medium| medium == "Memory");
+        let size_limit = bytes(report, &mut empty, "sizeLimit");
+        if size_limit.is_some() && !memory {
+            report.warn(at, format!("LimitNotEnforced: {path}.emptyDir.sizeLimit is only kept with medium: Memory"));
+        }
+        empty.finish(report);
+        found.push(Volume::Empty { memory, size_limit });
+    }
+    if let Some(mut host) = fields.map(report, "hostPath") {
+        let wanted = host.text(report, "path").unwrap_or_default();
+        let kind = host_path_type(report, &mut host, at);
+        host.finish(report);
+        match normal(&wanted) {
+            Some(normal) => found.push(Volume::HostPath { path: normal, kind }),
+            None => report.error(
+                at,
+                format!("{path}.hostPath.path: {:?} must be absolute, without \"..\" and without ':'", short(&wanted)),
+            ),
+        }
+    }
+    for (field, of, name) in [("configMap", Referred::ConfigMap, "name"), ("secret", Referred::Secret, "secretName")] {
+        let Some(mut files) = fields.map(report, field) else { continue };
+        found.extend(file_volume(report, &mut files, of, name, at).map(Volume::Files));
+        files.finish(report);
+    }
+    for field in LATER {
+        if let Some((key, _)) = fields.take_entry(field) {
+            report.error(
+                key.at,
+                format!("{path}.{field}: is not carried out yet; use emptyDir, hostPath, configMap or secret"),
+            );
+            return None;
+        }
+    }
+    match found.len() {
+        1 => found.pop(),
+        0 if !report.errors.is_empty() => None,
+        0 => {
+            report.error(at, format!("{path}: says nothing: write emptyDir, hostPath, configMap or secret"));
+            None
+        }
+        _ => {
+            report.error(at, format!("{path}: says more than one thing: keep one"));
+            None
+        }
+    }
+}
+
+fn bytes(report: &mut Report, fields: &mut Fields<'_>, field: &'static str) -> Option<u64> {
+    let path = fields.name(field);
+    let node = fields.take(field)?;
+    let text = super::super::fields::as_written(report, &path, node)?;
+    match quantity::milli(&text) {
+        Ok(milli) => Some(milli.div_ceil(1000)),
+        Err(why) => {
+            report.error(node.at, format!("{path}: {why}"));
+            None
+        }
+    }
+}
+
+fn host_path_type(report: &mut Report, host: &mut Fields<'_>, at: At) -> HostPathType {
+    let text = host.text(report, "type").unwrap_or_default();
+    match text.as_str() {
+        "" => HostPathType::Any,
+        "DirectoryOrCreate" => HostPathType::DirectoryOrCreate,
+        "Directory" => HostPathType::Directory,
+        "FileOrCreate" => HostPathType::FileOrCreate,
+        "File" => HostPathType::File,
+        "Socket" => HostPathType::Socket,
+        "CharDevice" => HostPathType::CharDevice,
+        "BlockDevice" => HostPathType::BlockDevice,
+        _ => {
+            report.error(
+                at,
+                format!("{}.type: {:?} is none of DirectoryOrCreate, Directory, FileOrCreate, File, Socket, CharDevice, BlockDevice", host.path, short(&text)),
+            );
+            HostPathType::Any
+        }
+    }
+}
+
+/// An absolute path without doubled slashes; `None` if it is relative or goes up.
+fn normal(path: &str) -> Option<String> {
+    if !path.starts_with('/') || path.contains(['\0', ':']) {
+        return None;
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    (!parts.contains(&"..")).then(|| format!("/{}", parts.join("/")))
+}
+
+/// A relative path that stays where it is; empty stays empty.
+fn relative(path: &str) -> Option<String> {
+    if path.starts_with('/') || path.contains(['\0', ':']) {
+        return None;
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    (!parts.contains(&"..")).then(|| parts.join("/"))
+}
+
+fn file_volume(
+    report: &mut Report,
+    fields: &mut Fields<'_>,
+    of: Referred,
+    name: &'static str,
+    at: At,
+) -> Option<FileVolume> {
+    let found = fields.text(report, name);
+    let optional = fields.boolean(report, "optional").unwrap_or(false);
+    let mode = mode(report, fields, "defaultMode").unwrap_or(0o644);
+    let path = fields.name("items");
+    let mut items = Vec::new();
+    for (index, node) in fields.list(report, "items").unwrap_or_default().iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let Some(mut item) = Fields::of(report, &path, node) else { continue };
+        let (key, file) = (item.text(report, "key"), item.text(report, "path"));
+        let own = self::mode(report, &mut item, "mode");
+        item.finish(report);
+        match (key, file.as_deref().and_then(relative).filter(|path| !path.is_empty())) {
+            (Some(key), Some(path)) => items.push(FileItem { key, path, mode: own }),
+            _ => {
+                report.error(node.at, format!("{path}: key and path are needed; the path is relative, without \"..\""))
+            }
+        }
+    }
+    match found {
+        Some(name) => Some(FileVolume { of, name, items, mode, optional }),
+        None => {
+            report.error(at, format!("{}.{name}: is missing: which {}?", fields.path, of.kind()));
+            None
+        }
+    }
+}
+
+/// YAML 1.2 has `0o644`; what people write is `0644` (octal to them and to Kubernetes' YAML) or decimal in JSON.
+fn mode(report: &mut Report, fields: &mut Fields<'_>, field: &'static str) -> Option<u32> {
+    let path = fields.name(field);
+    let node = fields.take(field)?;
+    if let Value::Number(_, text) = &node.value
+        && text.starts_with('0')
+        && text.len() > 1
+        && let Ok(octal) = u32::from_str_radix(text.trim_start_matches("0o"), 8)
+        && octal <= 0o7777
+    {
+        return Some(octal);
+    }
+    integer(report, &format!("{path} (a mode like 0644)"), node, 0, 0o7777).and_then(|mode| u32::try_from(mode).ok())
+}
+
+pub(super) fn mounts(
+    report: &mut Report,
+    fields: &mut Fields<'_>,
+    container: &mut Container,
+    volumes: &BTreeMap<String, Volume>,
+) {
+    let path = fields.name("volumeMounts");
+    for (index, node) in fields.list(report, "volumeMounts").unwrap_or_default().iter().enumerate() {
+        let path = format!("{path}[{index}]");
+        let Some(mount) = mount(report, &path, node) else { continue };
+        if !volumes.contains_key(&mount.volume) {
+            let known: Vec<&str> = volumes.keys().map(String::as_str).collect();
+            report.error(
+                node.at,
+                format!(
+                    "{path}.name: the pod has no volume {:?}{}",
+                    short(&mount.volume),
+                    if known.is_empty() { String::new() } else { format!("; it has {}", known.join(", ")) }
+                ),
+            );
+        }
+        if container.mounts.iter().any(|other| other.path == mount.path) {
+            report.error(node.at, format!("{path}.mountPath: {:?} is used twice in this container", mount.path));
+        }
+        container.mounts.push(mount);
+    }
+}
+
+fn mount(report: &mut Report, path: &str, node: &Node) -> Option<Mount> {
+    let mut fields = Fields::of(report, path, node)?;
+    let volume = fields.text(report, "name").unwrap_or_default();
+    let wanted = fields.text(report, "mountPath").unwrap_or_default();
+    let sub = fields.text(report, "subPath").unwrap_or_default();
+    let read_only = fields.boolean(report, "readOnly").unwrap_or(false);
+    let propagation = match fields.text(report, "mountPropagation").as_deref() {
+        None | Some("None") => "rprivate",
+        Some("HostToContainer") => "rslave",
+        Some("Bidirectional") => "rshared",
+        Some(other) => {
+            report.error(
+                node.at,
+                format!("{path}.mountPropagation: {:?} is none of None, HostToContainer, Bidirectional", short(other)),
+            );
+            "rprivate"
+        }
+    };
+    fields.not_yet(report, &["subPathExpr", "recursiveReadOnly"]);
+    fields.finish(report);
+    let (Some(target), Some(sub_path)) = (normal(&wanted).filter(|path| path != "/"), relative(&sub)) else {
+        report.error(
+            node.at,
+            format!("{path}: mountPath must be absolute (and not /), subPath relative, both without \"..\" and ':'"),
+        );
+        return None;
+    };
+    Some(Mount { volume, path: target, sub_path, read_only, propagation })
+}
