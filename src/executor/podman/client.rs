@@ -145,6 +145,12 @@ impl Client {
         self.create(&["pods", "create"], body).await
     }
 
+    /// The id of a pod's own container.
+    pub async fn infra(&self, pod: &str) -> Result<String, ApiError> {
+        let pod: Json = self.ask(&["pods", pod, "json"], Vec::new()).await?;
+        Ok(pod["InfraContainerID"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// Makes a container; its id.
     pub async fn create_container(&self, body: Json) -> Result<String, ApiError> {
         self.create(&["containers", "create"], body).await

@@ -163,9 +163,23 @@ async fn fill(inner: &Arc<Inner>, job: &PodJob, blueprint: &Blueprint, pod_id: &
     let first_init = blueprint.containers.iter().any(|container| container.init);
     for (container, id) in to_start.take(if first_init { 1 } else { usize::MAX }) {
         let what = || format!("container {} cannot be started", container.name);
-        inner.client.start(id).await.map_err(|why| other(what(), why))?;
+        if let Err(why) = inner.client.start(id).await {
+            return Err(other(what(), real_cause(inner, pod_id, why).await));
+        }
     }
     Ok(())
+}
+
+/// A container's start starts the pod's own container first, and where that fails (a port that is taken) says only that
+/// something failed. Asked for apart, podman says what.
+async fn real_cause(inner: &Inner, pod_id: &str, why: ApiError) -> ApiError {
+    if !matches!(&why, ApiError::Refused(_, words) if words.contains("starting some containers")) {
+        return why;
+    }
+    match inner.client.infra(pod_id).await {
+        Ok(infra) => inner.client.start(&infra).await.err().unwrap_or(why),
+        Err(_) => why,
+    }
 }
 
 /// `runAsNonRoot` without a user of its own: the image's counts.
@@ -250,7 +264,10 @@ pub(super) async fn resume(
     };
     for part in &to_start {
         let what = format!("container {} cannot be started", part.name);
-        inner.client.start(&part.at.id).await.map_err(|why| inner.error(Reason::StartFailed, &what, why))?;
+        if let Err(why) = inner.client.start(&part.at.id).await {
+            let why = real_cause(inner, &handle.0, why).await;
+            return Err(inner.error(Reason::StartFailed, &what, why));
+        }
     }
     let instance = look::one(inner, &id, handle).await.map_err(error)?.ok_or_else(gone)?;
     match entry.told {
