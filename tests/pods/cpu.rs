@@ -67,6 +67,14 @@ fn until_quotas(place: &Place, wanted: [Option<u64>; 2]) {
     });
 }
 
+/// The status says so, and that all is well: no event tells it, the state being the same.
+fn until_told(place: &Place, share: u64) {
+    until_true("the status says the quota", || {
+        let all = place.agent().get("/api/v1/workloads");
+        all[0]["cpu_quota_us"] == share && all[0]["warnings"] == serde_json::json!([])
+    });
+}
+
 fn busy(name: &str) -> Option<Place> {
     let place = Place::new()?;
     limits()?;
@@ -87,8 +95,7 @@ fn a_condition_holds_the_running_pod_to_its_share_of_cpu_and_lets_it_go() {
     let before = place.containers("w");
     for (value, share, held) in [(20.0, 20_000, 10_000), (50.0, 50_000, 25_000), (20.0, 20_000, 10_000)] {
         place.agent().set("y", value);
-        let told = place.until("w", "the quota", |w| w["cpu_quota_us"] == share);
-        assert_eq!(told["warnings"], serde_json::json!([]), "{told}");
+        until_told(&place, share);
         until_quotas(&place, [Some(held), Some(held)]);
         let used = percent(&before);
         println!("held to {value} %: {used:.1} % of a core");
@@ -108,7 +115,8 @@ fn a_container_that_is_started_again_is_held_as_the_others_are() {
     let Some(mut place) = busy("w") else { return };
     place.start();
     place.agent().set("y", 20.0);
-    place.until("w", "the quota", |w| w["cpu_quota_us"] == 20_000 && w["state"] == "running");
+    place.until_state("w", "running");
+    until_told(&place, 20_000);
     until_quotas(&place, [Some(10_000), Some(10_000)]);
     kill9(&place.one("w", "a"));
     place.until("w", "its restart", |w| w["state"] == "running" && w["restarts"] == 1);

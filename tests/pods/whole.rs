@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
@@ -109,6 +110,17 @@ fn a_whole_pod_is_started_observed_changed_stopped_and_removed_and_nothing_is_le
     let id = place.id();
     let said =
         |greeting: &str| format!("{greeting}|s3cret|be kind|default|{id}|be kind|s3cret|400|prepared|inside|/tmp");
+    let (code, why) = place.client(&["why", &place.name("web"), "--url", &format!("http://{}", place.agent().http)]);
+    assert!(code == 0 && why.contains("on (x == 1) is true"), "{code} {why}");
+    let (host, port_of_mqtt) =
+        place.agent().mqtt.rsplit_once(':').map(|(a, b)| (a.to_owned(), b.to_owned())).expect("host:port");
+    let topic = format!("flotta/devices/{}/workloads/default/{}/status", place.id(), place.name("web"));
+    let retained = Command::new("mosquitto_sub")
+        .args(["-h", &host, "-p", &port_of_mqtt, "-t", &topic, "-C", "1", "-W", "20"])
+        .output()
+        .expect("mosquitto_sub is there: make test installs it");
+    let retained: serde_json::Value = serde_json::from_slice(&retained.stdout).expect("the workload object");
+    assert_eq!((&retained["state"], &retained["hash"]), (&json!("running"), &running["hash"]));
     let host = place.path("host");
     until_true("the web container said what it saw", || lines(&host.join("web")).len() == 1);
     assert_eq!(lines(&host.join("web")), [said("hello")]);

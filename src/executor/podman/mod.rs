@@ -29,6 +29,7 @@ mod look;
 pub mod observe;
 mod start;
 mod stop;
+mod sweep;
 mod table;
 pub mod translate;
 pub mod transport;
@@ -178,6 +179,11 @@ impl Executor for PodmanExecutor {
 impl Inner {
     fn draw(&self) -> u64 {
         self.looks.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// Something may have been left behind: looked for after the next list.
+    fn sweep_again(&self) {
+        self.swept.store(false, Ordering::Relaxed);
     }
 
     fn owned(&self) -> String {

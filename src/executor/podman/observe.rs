@@ -25,6 +25,8 @@ pub struct Pod {
     pub grace: Duration,
     /// Its podman volumes.
     pub volumes: Vec<String>,
+    /// What the machine does not enforce of its spec.
+    pub warnings: Vec<String>,
     /// The container that holds its namespaces, if it is there.
     pub infra: Option<Listed>,
     /// How many containers it has when it is whole.
@@ -80,6 +82,7 @@ pub fn pods(listed: Vec<Listed>) -> Vec<Pod> {
             hash: SpecHash(hash),
             grace: Duration::ZERO,
             volumes: Vec::new(),
+            warnings: Vec::new(),
             infra: None,
             expected: 0,
             init: Vec::new(),
@@ -89,6 +92,7 @@ pub fn pods(listed: Vec<Listed>) -> Vec<Pod> {
             pod.expected = label(labels::CONTAINERS).parse().unwrap_or(usize::MAX);
             pod.grace = Duration::from_secs(label(labels::GRACE).parse().unwrap_or(30));
             pod.volumes = label(labels::VOLUMES).split(',').filter(|v| !v.is_empty()).map(str::to_owned).collect();
+            pod.warnings = label(labels::WARNINGS).lines().map(str::to_owned).collect();
             pod.infra = Some(container);
             continue;
         }
@@ -129,7 +133,11 @@ impl Pod {
     /// What is down of it can be started again in place.
     #[must_use]
     pub fn in_place(&self) -> bool {
-        self.is_whole() && self.has_namespaces() && self.failed_init().is_none()
+        self.is_whole() && self.has_namespaces() && self.failed_init().is_none() && !self.is_being_removed()
+    }
+
+    fn is_being_removed(&self) -> bool {
+        self.parts().map(|part| &part.at).chain(&self.infra).any(Listed::is_being_removed)
     }
 
     fn failed_init(&self) -> Option<&Part> {
@@ -159,11 +167,14 @@ impl Pod {
     #[must_use]
     pub fn phase(&self, details: &Details, stopped: bool) -> Phase {
         let runs = self.parts().any(|part| part.at.runs());
+        if !runs && self.is_being_removed() {
+            return Phase::Ended(End { how: "its removal was cut off".into(), ..cut_off_start() });
+        }
         if stopped && !runs {
             return Phase::Ended(self.end(details, true));
         }
         if !self.is_whole() {
-            return if runs { Phase::Running } else { Phase::Ended(cut_off_start()) };
+            return if runs { Phase::Degraded(vec![missing(self)]) } else { Phase::Ended(cut_off_start()) };
         }
         if let Some(part) = self.failed_init().filter(|_| !runs) {
             let end = end_of(part, details, false);
@@ -226,6 +237,16 @@ fn cut_off_start() -> End {
     }
 }
 
+/// Somebody removed containers of it.
+fn missing(pod: &Pod) -> Down {
+    let there = pod.init.len().saturating_add(pod.main.len());
+    let how = match &pod.infra {
+        Some(_) => format!("only {there} of its {} containers are there: somebody removed the others", pod.expected),
+        None => "the pod's own container, which holds its network, was removed".to_owned(),
+    };
+    Down { name: "missing".into(), end: End { code: None, stopped: false, how, ..cut_off_start() } }
+}
+
 fn end_of(part: &Part, details: &Details, stopped: bool) -> End {
     let code = i32::try_from(part.at.exit_code).ok().filter(|code| (0..=255).contains(code));
     let detail = details.get(&(part.at.id.clone(), part.at.exited_at)).cloned().unwrap_or_default();
@@ -262,6 +283,7 @@ mod tests {
             pod_name: "w-abc".into(),
             state: state.into(),
             exit_code: code,
+            exited: state == "exited",
             exited_at: if state == "exited" { 100 } else { -62_135_596_800 },
             started_at: if state == "created" { -62_135_596_800 } else { 50 },
             is_infra: role.is_empty(),
@@ -293,6 +315,15 @@ mod tests {
     }
 
     #[test]
+    fn what_podman_5_says_of_a_pod_after_a_power_cut_is_no_end() {
+        let cut_off = |role: &str| Listed { exited: false, ..listed(role, "exited", 0) };
+        let infra = Listed { exited: false, ..listed("", "exited", 0) };
+        let pods = pods(vec![infra, cut_off("init.0"), cut_off("main.0"), cut_off("main.1")]);
+        let pod = pods.first().expect("a pod");
+        assert_eq!((pod.phase(&Details::new(), false), pod.in_place()), (Phase::Unfinished, true));
+    }
+
+    #[test]
     fn every_combination_of_container_states_is_one_phase() {
         let (made, runs, well) = (("created", 0), ("running", 0), ("exited", 0));
         let bad = |code| ("exited", code);
@@ -315,6 +346,11 @@ mod tests {
             ("exited", well, well, well, "ended Some(0) false false"),
             ("created", well, made, made, "unfinished"),
             ("running", well, ("unknown", -1), runs, "degraded main.0 true"),
+            ("running", well, runs, ("-", 0), "degraded missing false"),
+            ("-", well, runs, runs, "degraded missing false"),
+            ("running", well, ("removing", 0), well, "ended None true false"),
+            ("removing", well, well, well, "ended None true false"),
+            ("running", well, ("removing", 0), runs, "degraded main.0 false"),
         ] {
             assert_eq!(phase(infra, init, a, b), expected, "{infra} {init:?} {a:?} {b:?}");
         }
