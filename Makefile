@@ -18,7 +18,8 @@ test-needs: ## What the tests talk to: mosquitto's own clients and broker, curl;
 
 test: test-needs ## Every test, also those against real clients.
 	$(CARGO) build --bins
-	$(CARGO) test --workspace
+	@status=0; $(CARGO) test --workspace || status=$$?; \
+	if [ "$$(id -u)" = 0 ]; then tests/podman.sh stop; fi; exit $$status
 
 lint:
 	$(CARGO) fmt --all --check
