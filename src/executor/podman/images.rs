@@ -22,6 +22,8 @@ const PULLS: usize = 3;
 const REMEMBERED: usize = 1_000;
 /// A failure this old says nothing about now.
 const STALE_MS: i64 = 60_000;
+/// What was fetched for a start counts for it this long: another image of the same pod may take its time.
+const FETCHED_MS: i64 = 3_600_000;
 
 pub(super) struct Images {
     state: Mutex<State>,
@@ -76,8 +78,13 @@ pub(super) async fn ensure(
     policy: PullPolicy,
 ) -> Result<Option<String>, ExecutorError> {
     let now = (inner.clock)();
-    let outcome = inner.images.lock().outcomes.remove(&(id.clone(), image.to_owned()));
-    let outcome = outcome.filter(|(at, _)| now.0.saturating_sub(at.0) < STALE_MS).map(|(_, outcome)| outcome);
+    let key = (id.clone(), image.to_owned());
+    // Kept until the start goes on: another container of the pod may ask for the same image, or have to wait for its own.
+    let outcome = inner.images.lock().outcomes.get(&key).cloned();
+    let fresh = |(at, outcome): &(Wall, Result<(), String>)| {
+        now.0.saturating_sub(at.0) < if outcome.is_ok() { FETCHED_MS } else { STALE_MS }
+    };
+    let outcome = outcome.filter(fresh).map(|(_, outcome)| outcome);
     let failed =
         |why: String| ExecutorError { reason: Reason::ImagePullFailed, message: format!("image {image}: {why}") };
     match (outcome, policy) {
@@ -88,7 +95,10 @@ pub(super) async fn ensure(
                 "image {image} could not be pulled ({why}); the one that is here is used (imagePullPolicy: Always)"
             )));
         }
-        (Some(Err(why)), _) => return Err(failed(format!("could not be pulled: {why}"))),
+        (Some(Err(why)), _) => {
+            inner.images.lock().outcomes.remove(&key);
+            return Err(failed(format!("could not be pulled: {why}")));
+        }
         (None, _) => {}
     }
     match policy {
@@ -108,6 +118,11 @@ pub(super) async fn ensure(
     }
     begin(inner, id, image);
     Err(ExecutorError { reason: Reason::ImagePull, message: format!("image {image} is being pulled") })
+}
+
+/// A start goes on: the next one asks anew.
+pub(super) fn used(inner: &Inner, id: &WorkloadId) {
+    inner.images.lock().outcomes.retain(|(of, _), _| of != id);
 }
 
 async fn there(inner: &Arc<Inner>, image: &str) -> Result<bool, ExecutorError> {

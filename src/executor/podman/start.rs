@@ -32,6 +32,7 @@ pub(super) async fn start(
             let warning = images::ensure(inner, &workload.id, &container.image, container.pull).await?;
             blueprint.warnings.extend(warning);
         }
+        images::used(inner, &workload.id);
         check_paths(inner, workload, &blueprint)?;
         match make(inner, workload, job, &blueprint).await {
             Ok(handle) => return started(inner, workload, &handle, &blueprint, cpu_quota_us).await,
