@@ -166,7 +166,7 @@ impl Pod {
             return if runs { Phase::Running } else { Phase::Ended(cut_off_start()) };
         }
         if let Some(part) = self.failed_init().filter(|_| !runs) {
-            let end = end_of(part, details, false);
+            let end = self.end_of(part, details, false);
             return Phase::Ended(End { how: format!("init container {}: {}", part.name, end.how), ..end });
         }
         let never = |part: &&Part| !part.at.runs() && !part.at.ended();
@@ -185,7 +185,7 @@ impl Pod {
             .main
             .iter()
             .filter(|part| part.at.ended())
-            .map(|part| Down { name: part.name.clone(), end: end_of(part, details, false) })
+            .map(|part| Down { name: part.name.clone(), end: self.end_of(part, details, false) })
             .collect();
         if down.len() == self.main.len() {
             return Phase::Ended(self.end(details, false));
@@ -201,7 +201,8 @@ impl Pod {
 
     /// The end of all of it: the first bad one speaks for the pod.
     fn end(&self, details: &Details, stopped: bool) -> End {
-        let ends: Vec<(&Part, End)> = self.main.iter().map(|part| (part, end_of(part, details, stopped))).collect();
+        let ends: Vec<(&Part, End)> =
+            self.main.iter().map(|part| (part, self.end_of(part, details, stopped))).collect();
         let last = ends.iter().map(|(_, end)| end.at).max().unwrap_or_default();
         let bad = ends.iter().find(|(part, end)| part.at.ended() && end.code != Some(0));
         match bad.or(ends.first()) {
@@ -211,6 +212,18 @@ impl Pod {
             Some((_, end)) => End { at: last, ..end.clone() },
             None => End { at: last, stopped, ..cut_off_start() },
         }
+    }
+
+    fn end_of(&self, part: &Part, details: &Details, stopped: bool) -> End {
+        let end = end_of(part, details, stopped);
+        // Podman says `exited` of what the machine's restart cut off, with the code and the time of an end before that.
+        // (A clock that was set back makes the same times, and lets the pod's own container run.)
+        let lost = part.at.ended() && part.at.exited_at < part.at.started_at;
+        if !lost || self.infra.as_ref().is_none_or(|infra| !infra.ended()) {
+            return end;
+        }
+        let how = "cut off by a restart of the machine".to_owned();
+        End { code: None, at: Wall(0), how, tail: String::new(), cut_off: true, stopped }
     }
 }
 
@@ -290,6 +303,21 @@ mod tests {
             }
             Some((Phase::Ended(end), place)) => format!("ended {:?} {} {place}", end.code, end.stopped),
         }
+    }
+
+    #[test]
+    fn what_a_restart_of_the_machine_cut_off_did_not_end_well() {
+        // Podman says: exited, with code 0, at a time before it was started.
+        let cut = |role| Listed { exited_at: 10, ..listed(role, "exited", 0) };
+        let end = |infra: Listed| {
+            let pods = pods(vec![infra, listed("init.0", "exited", 0), cut("main.0"), cut("main.1")]);
+            match pods.first().map(|pod| pod.phase(&Details::new(), false)) {
+                Some(Phase::Ended(end)) => (end.code, end.cut_off),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(end(cut("")), (None, true));
+        assert_eq!(end(listed("", "running", 0)), (Some(0), false), "it is the clock that was set back");
     }
 
     #[test]
