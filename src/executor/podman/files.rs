@@ -8,7 +8,6 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use super::client::ApiError;
 use super::translate::NewFile;
 use super::{Inner, labels};
 use crate::model::pod::HostPathType;
@@ -143,28 +142,29 @@ pub(super) fn make_part(mountpoint: &str, part: &str) -> io::Result<String> {
     Ok(path.display().to_string())
 }
 
-/// Removes what pods that are no more have left: directories and volumes of ours.
-pub(super) async fn sweep(inner: &Inner) -> Result<(), ApiError> {
+/// Removes what pods that are no more have left: directories and volumes of ours. The error: the last thing that is left.
+pub(super) async fn sweep(inner: &Inner) -> Result<(), String> {
     let is_there = |name: &str| {
         let state = inner.table.lock();
         state.pods.values().any(|entry| entry.pod.name == name)
     };
+    let mut left = Ok(());
     let entries = fs::read_dir(&inner.setting.pods_dir).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         let name = entry.file_name().to_string_lossy().into_owned();
         if !is_there(&name)
             && let Err(why) = remove(&entry.path())
         {
-            tracing::warn!(pod = name, %why, "the files of a pod that is gone cannot be removed");
+            left = Err(format!("the files of pod {name}: {why}"));
         }
     }
-    for volume in inner.client.volumes(&[inner.owned()]).await? {
+    for volume in inner.client.volumes(&[inner.owned()]).await.map_err(|why| why.to_string())? {
         let pod = volume.labels.as_ref().and_then(|labels| labels.get(labels::POD));
         if pod.is_some_and(|pod| !is_there(pod))
             && let Err(why) = inner.client.remove_volume(&volume.name).await
         {
-            tracing::warn!(volume = volume.name, %why, "the volume of a pod that is gone cannot be removed");
+            left = Err(format!("volume {}: {why}", volume.name));
         }
     }
-    Ok(())
+    left
 }

@@ -18,14 +18,17 @@ const TAIL_BYTES: usize = 1024;
 /// Everything of ours that is there.
 pub(super) async fn list(inner: &Arc<Inner>) -> Result<Vec<Instance>, ExecutorError> {
     let cannot = |why| inner.error(Reason::ExecutorUnreachable, "podman cannot be asked what is there", why);
+    // Held from before the look: what a start made after it would not be in the table.
+    let alone = if inner.swept.load(Ordering::Relaxed) { None } else { inner.making.try_write().ok() };
     let found = look(inner, None).await.map_err(cannot)?;
     // Asked for here so that no start has to wait for it.
     inner.abilities().await.map_err(cannot)?;
-    if !inner.swept.swap(true, Ordering::Relaxed)
-        && let Err(why) = files::sweep(inner).await
-    {
-        inner.swept.store(false, Ordering::Relaxed);
-        tracing::warn!(podman = inner.shown, %why, "what earlier pods left behind cannot be looked for");
+    if alone.is_some() {
+        inner.swept.store(true, Ordering::Relaxed);
+        if let Err(why) = files::sweep(inner).await {
+            inner.swept.store(false, Ordering::Relaxed);
+            tracing::warn!(podman = inner.shown, %why, "what earlier pods left behind is still there: tried again at the next list");
+        }
     }
     Ok(found.instances)
 }
@@ -57,6 +60,10 @@ pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Resul
         })
         .map(|(handle, _)| handle.clone())
         .collect();
+    if !missing.is_empty() {
+        // Nobody took their volumes and files along: the next list looks for them.
+        inner.swept.store(false, Ordering::Relaxed);
+    }
     let gone = missing.into_iter().filter_map(|handle| Some((state.pods.remove(&handle)?.pod.id, handle))).collect();
     match only {
         Some(id) => drop(state.looked_ns.insert(id.clone(), at_ns)),

@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, RwLock, mpsc};
 use tokio::task::AbortHandle;
 
 use self::client::{ApiError, Client};
@@ -91,8 +91,10 @@ struct Inner {
     abilities: Mutex<Option<Abilities>>,
     /// Workloads that something was heard of.
     hinted: Notify,
-    /// What earlier agents left was looked for.
+    /// What pods that are no more left was looked for, and is gone.
     swept: AtomicBool,
+    /// Starts read it: nothing is swept while a pod is being made.
+    making: RwLock<()>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -129,6 +131,7 @@ impl PodmanExecutor {
             abilities: Mutex::new(None),
             hinted: Notify::new(),
             swept: AtomicBool::new(false),
+            making: RwLock::new(()),
         });
         let follow = tokio::spawn(events::follow(inner.clone()));
         let look = tokio::spawn(look::at_hints(inner.clone()));

@@ -1,6 +1,7 @@
 //! Starting a pod, and starting again in place what is down of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::client::ApiError;
 use super::files::{self, HostPathError};
@@ -23,6 +24,7 @@ pub(super) async fn start(
         return Err(failed(Reason::InvalidSpec, format!("{} is not a pod", workload.id)));
     };
     let _busy = Busy::with(inner, &workload.id);
+    let _making = inner.making.read().await;
     let abilities =
         inner.abilities().await.map_err(|why| inner.error(Reason::StartFailed, "podman's abilities", why))?;
     let name = pod_name(workload);
@@ -76,6 +78,7 @@ async fn make(inner: &Arc<Inner>, workload: &Workload, job: &PodJob, blueprint: 
         Ok(()) => Ok(Handle(pod_id.into())),
         Err(why) => {
             if let Err(also) = discard(inner, &pod_id, blueprint).await {
+                inner.swept.store(false, Ordering::Relaxed);
                 tracing::warn!(pod = blueprint.name, why = %also, "what a failed start left cannot be removed: tried again at the next list");
             }
             Err(why)
