@@ -22,7 +22,8 @@ mod workloads;
 mod world;
 
 use std::cell::Cell;
-use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, Once};
 
 use world::{Tally, World};
 
@@ -88,10 +89,20 @@ fn whatever_goes_wrong_with_podman_what_should_run_runs_once_and_the_status_is_t
     }
     let seeds = number("SIM_SEEDS").unwrap_or(100);
     let first = number("SIM_FIRST").unwrap_or(0);
-    let mut total = Tally::default();
-    for seed in first..first + seeds {
-        total.add(run(seed, false));
-    }
+    let (next, total) = (AtomicU64::new(first), Mutex::new(Tally::default()));
+    let some = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + seeds {
+                return;
+            }
+            let tally = run(seed, false);
+            total.lock().expect("a lock").add(tally);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(some))));
+    let total = total.into_inner().expect("a lock");
     println!("{seeds} seeds: {total:?}");
     assert!(total.starts > seeds && total.faults > seeds, "the simulation does something: {total:?}");
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flotta_agent::executor::podman::transport::{Answer, Later, Pieces, Request, Transport};
 use serde_json::{Value as Json, json};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
 use crate::faults::Fault;
@@ -26,7 +26,9 @@ pub enum Service {
 #[derive(Clone)]
 pub struct Podman {
     machine: Arc<Mutex<Machine>>,
-    service: watch::Sender<Service>,
+    service: Arc<Mutex<Service>>,
+    /// Wakes what is stuck. (No watch channel: it wakes in an order of its own dice.)
+    woken: Arc<Notify>,
     handlers: Arc<Mutex<JoinSet<()>>>,
 }
 
@@ -41,7 +43,8 @@ impl Podman {
     pub fn new(machine: Machine) -> Podman {
         Podman {
             machine: Arc::new(Mutex::new(machine)),
-            service: watch::Sender::new(Service::Up),
+            service: Arc::new(Mutex::new(Service::Up)),
+            woken: Arc::default(),
             handlers: Arc::default(),
         }
     }
@@ -63,14 +66,12 @@ impl Podman {
             let orderly = machine.dice.one_in(2);
             machine.events.cut(orderly);
         }
-        let _ = self.service.send_replace(service);
+        *self.service.lock().unwrap_or_else(PoisonError::into_inner) = service;
+        self.woken.notify_waiters();
     }
 
-    /// Nothing that was asked is under way any more.
-    pub fn is_idle(&self) -> bool {
-        let mut handlers = self.handlers();
-        while handlers.try_join_next().is_some() {}
-        handlers.is_empty()
+    fn service(&self) -> Service {
+        *self.service.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What follows from a change: ends and events, each at its time.
@@ -102,9 +103,10 @@ impl Podman {
     }
 
     async fn handle(self, request: Request, to: To) {
-        let mut service = self.service.subscribe();
-        let stuck = *service.borrow() == Service::Stuck;
-        let _ = service.wait_for(|service| *service != Service::Stuck).await;
+        let stuck = self.service() == Service::Stuck;
+        while self.service() == Service::Stuck {
+            self.woken.notified().await;
+        }
         if stuck && self.machine().dice.one_in(2) {
             return;
         }
@@ -289,7 +291,7 @@ impl Transport for Podman {
                 let what = brief(&request);
                 machine.note(&what);
             }
-            if *self.service.borrow() == Service::Gone {
+            if self.service() == Service::Gone {
                 return Err("Connection refused (os error 111)".into());
             }
             let (to, from) = oneshot::channel();
