@@ -180,7 +180,7 @@ impl Machine {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
         if self.loud {
-            println!("{line}");
+            eprintln!("{line}");
         }
     }
 

@@ -315,7 +315,8 @@ impl World {
         let number = self.foreign;
         let squats = self.dice.one_in(3);
         let at = self.dice.below(self.desired.len() as u64) as usize;
-        let Some(workload) = self.desired.values().nth(at).filter(|_| squats || number % 2 == 0).cloned() else {
+        let Some(workload) = self.desired.values().nth(at).filter(|_| squats || number.is_multiple_of(2)).cloned()
+        else {
             return;
         };
         let name = match squats {
@@ -331,7 +332,7 @@ impl World {
             labels.insert(labels::CONTAINERS.into(), "1".into());
         }
         let mut machine = self.podman.machine();
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             machine.send_strangers_away();
         } else if !machine.pods.values().any(|pod| pod.name == name) {
             let pod = machine.put_pod(&name, labels.clone());
