@@ -58,6 +58,10 @@ pub(super) async fn apply(
     }
     let wanted = if possible { parts(&entry.pod, quota_us) } else { Vec::new() };
     let mut refused = false;
+    if let Some(entry) = inner.table.lock().pods.get_mut(handle) {
+        // Until podman has answered for all of them nobody knows what holds.
+        entry.told = None;
+    }
     for (part, quota) in &wanted {
         match inner.client.update_cpu(&part.at.id, *quota).await {
             Ok(()) => {}
