@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::client::ApiError;
 use super::observe::{self, Detail, Part, Pod};
 use super::table::{Entry, State};
-use super::{Inner, cpu, files, labels};
+use super::{Inner, cpu, files, labels, limit};
 use crate::executor::{ExecutorError, ExecutorEvent, Handle, Instance, Quota};
 use crate::model::id::WorkloadId;
 use crate::model::status::Reason;
@@ -113,6 +113,9 @@ pub(super) fn instance(inner: &Inner, state: &State, handle: &Handle) -> Option<
 fn quota(inner: &Inner, entry: &Entry) -> Quota {
     let limits = inner.abilities.lock().is_ok_and(|known| known.is_none_or(|known| known.cpu));
     let running = || entry.pod.parts().filter(|part| part.at.runs() && part.at.pid > 0);
+    if entry.refused.is_some_and(|at| at.elapsed() >= limit::REFUSED_AGAIN) {
+        return Quota::Stale;
+    }
     match entry.told {
         Some(told) if !limits => Quota::InForce(told),
         None if !limits => Quota::InForce(None),

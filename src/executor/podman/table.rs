@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
+
 use super::Inner;
 use super::observe::{Details, Pod};
 use crate::executor::Handle;
@@ -21,6 +23,8 @@ pub(super) struct Entry {
     pub(super) told: Option<Option<u32>>,
     /// What was in force after that, by container: its process, and the quota that the kernel said.
     pub(super) applied: BTreeMap<String, (i64, Option<Option<u32>>)>,
+    /// When podman last refused to change a running container's quota.
+    pub(super) refused: Option<Instant>,
     /// What the machine does not enforce of its spec.
     pub(super) warnings: Vec<String>,
     /// What it does not enforce of a condition's quota.
@@ -35,6 +39,7 @@ impl Entry {
             stopped: false,
             told: None,
             applied: BTreeMap::new(),
+            refused: None,
             warnings: Vec::new(),
             limit_warnings: Vec::new(),
         }
