@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::events::Events;
-use crate::faults::Rates;
+use crate::faults::{Fault, Rates};
 
 /// The mark of the agent under test.
 pub const OWNER: &str = "me";
@@ -135,6 +135,9 @@ pub struct Machine {
     /// Mutating calls of the agent's that it waits for, by workload.
     pub in_flight: BTreeMap<String, Vec<String>>,
     pub violations: Vec<String>,
+    /// Faults for certain calls: by their number, or how they begin.
+    pub planned: BTreeMap<u64, Fault>,
+    pub planned_once: Option<(&'static str, Fault)>,
     pub starts: u64,
     pub faults: u64,
     pub calls: u64,
@@ -164,6 +167,8 @@ impl Machine {
             excused: BTreeSet::new(),
             in_flight: BTreeMap::new(),
             violations: Vec::new(),
+            planned: BTreeMap::new(),
+            planned_once: None,
             starts: 0,
             faults: 0,
             calls: 0,
@@ -187,6 +192,11 @@ impl Machine {
     pub fn violated(&mut self, what: String) {
         self.note(&format!("VIOLATED: {what}"));
         self.violations.push(what);
+    }
+
+    /// The next call that begins like this goes wrong.
+    pub fn planned_for(&mut self, call: &'static str, fault: Fault) {
+        self.planned_once = Some((call, fault));
     }
 
     pub fn fault(&mut self, n: u64) -> bool {

@@ -17,7 +17,9 @@ mod dice;
 mod events;
 mod faults;
 mod machine;
+mod plain;
 mod podman;
+mod promises;
 mod workloads;
 mod world;
 
@@ -112,4 +114,12 @@ fn the_same_seed_gives_the_same_run() {
     let (once, again, other) = (run(1, false), run(1, false), run(2, false));
     assert_eq!(once, again);
     assert_ne!(once.hash, other.hash);
+}
+
+/// Seeds that once failed, each for a fault of its own.
+#[test]
+fn past_failures_stay_mended() {
+    for seed in [1, 11, 20, 34, 1_185, 1_921] {
+        run(seed, false);
+    }
 }

@@ -102,7 +102,7 @@ impl Podman {
         }
     }
 
-    async fn handle(self, request: Request, to: To) {
+    async fn handle(self, request: Request, number: u64, to: To) {
         let stuck = self.service() == Service::Stuck;
         while self.service() == Service::Stuck {
             self.woken.notified().await;
@@ -113,7 +113,13 @@ impl Podman {
         let (fault, before, after) = {
             let mut machine = self.machine();
             let rates = if machine.faulty { machine.rates } else { crate::faults::Rates::default() };
-            let (fault, slow) = Fault::draw(&rates, &mut machine.dice);
+            let (drawn, slow) = Fault::draw(&rates, &mut machine.dice);
+            let once = machine.planned_once.filter(|(call, _)| brief(&request).replace('/', " ").starts_with(call));
+            if once.is_some() {
+                machine.planned_once = None;
+            }
+            let planned = machine.planned.get(&number).copied();
+            let fault = planned.or(once.map(|(_, fault)| fault)).unwrap_or(drawn);
             machine.faults += u64::from(fault != Fault::None);
             if machine.dice.one_in(2) { (fault, slow, Duration::ZERO) } else { (fault, Duration::ZERO, slow) }
         };
@@ -285,12 +291,13 @@ impl Transport for Podman {
     fn send(&self, request: Request) -> Later<'_, Result<Answer, String>> {
         Box::pin(async move {
             let _in_flight = InFlight::of(self, &request);
-            {
+            let number = {
                 let mut machine = self.machine();
                 machine.calls += 1;
                 let what = brief(&request);
                 machine.note(&what);
-            }
+                machine.calls
+            };
             if self.service() == Service::Gone {
                 return Err("Connection refused (os error 111)".into());
             }
@@ -298,7 +305,7 @@ impl Transport for Podman {
             {
                 let mut handlers = self.handlers();
                 while handlers.try_join_next().is_some() {}
-                handlers.spawn(self.clone().handle(request, to));
+                handlers.spawn(self.clone().handle(request, number, to));
             }
             from.await.unwrap_or_else(|_| Err("connection closed before message completed".into()))
         })

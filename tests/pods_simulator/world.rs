@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotta_agent::executor::podman::{Setting, labels};
+use flotta_agent::executor::{Executor, ExecutorId};
 use flotta_agent::gates::StoredTruths;
 use flotta_agent::model::desired::Desired;
 use flotta_agent::model::id::WorkloadId;
@@ -58,6 +59,8 @@ pub struct World {
     pub desired: BTreeMap<WorkloadId, Arc<Workload>>,
     pub pods_dir: PathBuf,
     pub tally: Tally,
+    /// Executors beside podman's.
+    pub others: BTreeMap<ExecutorId, Arc<dyn Executor>>,
     truths: StoredTruths,
     metrics: BTreeMap<&'static str, f64>,
     versions: u64,
@@ -86,6 +89,7 @@ impl World {
             desired: BTreeMap::new(),
             pods_dir: dir.path().join("pods"),
             tally: Tally::default(),
+            others: BTreeMap::new(),
             truths: StoredTruths::default(),
             metrics: BTreeMap::from([("x", 1.0), ("y", 1.0)]),
             versions: 0,
@@ -127,7 +131,7 @@ impl World {
             clock: self.clock.clone(),
             truths: self.truths.clone(),
             desired: self.all_desired(),
-            others: BTreeMap::new(),
+            others: self.others.clone(),
         }));
         // What senders of metrics do with a time of their own.
         if self.dice.one_in(2) {
