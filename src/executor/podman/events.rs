@@ -21,7 +21,9 @@ pub(super) async fn follow(inner: Arc<Inner>) {
     // Seconds since 1970 of the last event: what came after it while nobody listened is replayed.
     let mut last: Option<i64> = None;
     loop {
-        match inner.client.events(&label, last).await {
+        // Not from later than now: the clock was set back, and podman would be silent until then.
+        let since = last.map(|last| last.min(inner.now_ns() / 1_000_000_000));
+        match inner.client.events(&label, since).await {
             Ok(mut lines) => {
                 inner.forget_abilities();
                 // What happened while nobody listened, and from before the agent was there.
