@@ -179,6 +179,12 @@ impl Book {
             return;
         }
         self.news = self.news.saturating_add(1);
+        if self.adopted.as_ref() == Some(&instance.handle)
+            && matches!(instance.phase, Phase::Unfinished | Phase::Ended(_))
+        {
+            // What runs after this was started again by this agent, in place.
+            self.adopted = None;
+        }
         let phase = before.map(|before| before.phase);
         match (&phase, &instance.phase) {
             (_, Phase::Starting(_) | Phase::Unfinished) => {}

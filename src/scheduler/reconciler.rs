@@ -1,7 +1,7 @@
 //! The loop's state: takes inputs in, hands steps, statuses and events out. Synchronous and without a clock; whoever drives
 //! it (the agent, the simulator) calls [`Reconciler::handle`] for what happened, then [`Reconciler::turn`] once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::executor::{ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance};
@@ -73,6 +73,8 @@ pub struct Reconciler {
     desired_known: bool,
     books: BTreeMap<WorkloadId, Page>,
     reaches: Reaches,
+    /// Executors that have said what is there: what was there then was not started by this agent.
+    answered: BTreeSet<ExecutorId>,
     shutting_down: bool,
     paused: bool,
     planned: bool,
@@ -103,6 +105,7 @@ impl Reconciler {
             desired_known: false,
             books: BTreeMap::new(),
             reaches: executors.iter().map(|executor| (*executor, Reach::Unasked)).collect(),
+            answered: BTreeSet::new(),
             shutting_down: false,
             paused: false,
             planned: false,
@@ -222,7 +225,9 @@ impl Reconciler {
     }
 
     fn listed(&mut self, executor: ExecutorId, ticket: u64, instances: Vec<Instance>, now: Now) {
-        let first = self.reaches.insert(executor, Reach::Reachable) == Some(Reach::Unasked);
+        self.reaches.insert(executor, Reach::Reachable);
+        // It may not have answered at first.
+        let first = self.answered.insert(executor);
         for instance in &instances {
             self.books.entry(instance.id.clone()).or_insert_with(|| Page::new(&instance.id));
         }
@@ -292,7 +297,9 @@ impl Reconciler {
                         });
                         book.restarts = book.restarts.saturating_add(u64::from(was_down));
                         book.ended_by_itself = false;
-                        book.adopted = book.adopted.take().filter(|adopted| *adopted != instance.handle);
+                        if was_down && book.adopted.as_ref() == Some(&instance.handle) {
+                            book.adopted = None;
+                        }
                         let same = |seen: &Seen| {
                             seen.instance.handle == instance.handle && seen.instance.phase == instance.phase
                         };

@@ -1,6 +1,9 @@
 //! A condition's CPU quota on a running pod.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::client::ApiError;
 use super::observe::{Part, Pod};
@@ -8,6 +11,9 @@ use super::table::{Busy, Entry};
 use super::{Inner, cpu, look};
 use crate::executor::{ExecutorError, Handle, Instance};
 use crate::model::status::Reason;
+
+/// What podman refused is asked for again after this time: it may have been busy, and it may never be possible.
+pub(super) const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
 /// Holds a pod to a quota, or lifts it.
 pub(super) async fn limit(
@@ -58,6 +64,10 @@ pub(super) async fn apply(
     }
     let wanted = if possible { parts(&entry.pod, quota_us) } else { Vec::new() };
     let mut refused = false;
+    if let Some(entry) = inner.table.lock().pods.get_mut(handle) {
+        // Until podman has answered for all of them nobody knows what holds.
+        entry.told = None;
+    }
     for (part, quota) in &wanted {
         match inner.client.update_cpu(&part.at.id, *quota).await {
             Ok(()) => {}
@@ -97,6 +107,7 @@ pub(super) async fn apply(
         !warning.contains("quota of container")
             || entry.pod.parts().any(|part| warning.contains(&format!("container {}:", part.name)) && runs(&part.name))
     });
+    entry.refused = (refused && !warnings.is_empty()).then(Instant::now);
     entry.limit_warnings = warnings;
     entry.look = inner.draw();
     look::instance(inner, &state, handle).ok_or_else(gone)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::client::ApiError;
 use super::observe::{self, Detail, Part, Pod};
 use super::table::{Entry, Looked, State};
-use super::{Inner, cpu, files, labels, sweep};
+use super::{Inner, cpu, files, labels, limit, sweep};
 use crate::executor::{ExecutorError, ExecutorEvent, Handle, Instance, Quota};
 use crate::model::id::WorkloadId;
 use crate::model::status::Reason;
@@ -29,7 +29,7 @@ pub(super) async fn list(inner: &Arc<Inner>) -> Result<Vec<Instance>, ExecutorEr
         && let Err(why) = sweep::sweep(inner).await
     {
         inner.sweep_again();
-        tracing::warn!(podman = inner.shown, %why, "what earlier pods left behind cannot be looked for");
+        tracing::warn!(podman = inner.shown, %why, "what earlier pods left behind is still there: tried again at the next list");
     }
     Ok(found.instances)
 }
@@ -147,6 +147,9 @@ fn is_suspect(inner: &Inner, pods: &[Pod]) -> bool {
 fn quota(inner: &Inner, entry: &Entry) -> Quota {
     let limits = inner.abilities.lock().is_ok_and(|known| known.is_none_or(|known| known.cpu));
     let running = || entry.pod.parts().filter(|part| part.at.runs() && part.at.pid > 0);
+    if entry.refused.is_some_and(|at| at.elapsed() >= limit::REFUSED_AGAIN) {
+        return Quota::Stale;
+    }
     match entry.told {
         Some(told) if !limits => Quota::InForce(told),
         None if !limits => Quota::InForce(None),

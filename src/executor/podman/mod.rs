@@ -92,7 +92,7 @@ struct Inner {
     abilities: Mutex<Option<Abilities>>,
     /// Workloads that something was heard of.
     hinted: Notify,
-    /// What earlier agents left was looked for.
+    /// What pods that are no more left was looked for, and is gone.
     swept: AtomicBool,
 }
 

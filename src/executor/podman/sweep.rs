@@ -6,15 +6,17 @@ use std::fs;
 use super::client::ApiError;
 use super::{Inner, files, labels};
 
-/// Removes all of it. Comes after a list, so that what is there is known.
-pub(super) async fn sweep(inner: &Inner) -> Result<(), ApiError> {
-    for pod in inner.client.pods(&inner.owned()).await? {
+/// Removes all of it. Comes after a list, so that what is there is known. The error: the last thing that is still there.
+pub(super) async fn sweep(inner: &Inner) -> Result<(), String> {
+    let mut left = Ok(());
+    let cannot = |why: ApiError| why.to_string();
+    for pod in inner.client.pods(&inner.owned()).await.map_err(cannot)? {
         if inner.table.may_be_there(&pod.name) {
             continue;
         }
         tracing::info!(pod = pod.name, "a pod that podman never finished is removed");
         if let Err(why) = inner.client.remove_pod(&pod.id, false).await {
-            tracing::warn!(pod = pod.name, %why, "a pod that podman never finished cannot be removed");
+            left = Err(format!("pod {}: {why}", pod.name));
         }
     }
     let entries = fs::read_dir(&inner.setting.pods_dir).into_iter().flatten().flatten();
@@ -23,16 +25,16 @@ pub(super) async fn sweep(inner: &Inner) -> Result<(), ApiError> {
         if !inner.table.may_be_there(&name)
             && let Err(why) = files::remove(&entry.path())
         {
-            tracing::warn!(pod = name, %why, "the files of a pod that is gone cannot be removed");
+            left = Err(format!("the files of pod {name}: {why}"));
         }
     }
-    for volume in inner.client.volumes(&[inner.owned()]).await? {
+    for volume in inner.client.volumes(&[inner.owned()]).await.map_err(cannot)? {
         let pod = volume.labels.as_ref().and_then(|labels| labels.get(labels::POD));
         if pod.is_some_and(|pod| !inner.table.may_be_there(pod))
             && let Err(why) = inner.client.remove_volume(&volume.name).await
         {
-            tracing::warn!(volume = volume.name, %why, "the volume of a pod that is gone cannot be removed");
+            left = Err(format!("volume {}: {why}", volume.name));
         }
     }
-    Ok(())
+    left
 }

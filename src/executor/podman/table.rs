@@ -24,13 +24,23 @@ pub(super) struct Entry {
     pub(super) told: Option<Option<u32>>,
     /// What was in force after that, by container: its process, and the quota that the kernel said.
     pub(super) applied: BTreeMap<String, (i64, Option<Option<u32>>)>,
-    /// What the machine does not enforce of a condition's quota.
+    /// When podman last refused to change a running container's quota.
+    pub(super) refused: Option<Instant>,
+    /// What it does not enforce of a condition's quota.
     pub(super) limit_warnings: Vec<String>,
 }
 
 impl Entry {
     pub(super) fn new(pod: Pod, look: u64) -> Entry {
-        Entry { pod, look, stopped: None, told: None, applied: BTreeMap::new(), limit_warnings: Vec::new() }
+        Entry {
+            pod,
+            look,
+            stopped: None,
+            told: None,
+            applied: BTreeMap::new(),
+            refused: None,
+            limit_warnings: Vec::new(),
+        }
     }
 }
 
