@@ -396,7 +396,11 @@ fn kill_pod(machine: &mut Machine, id: &str, late: bool) -> Reply {
 
 fn pods(machine: &Machine, wanted: &[String]) -> Reply {
     let found = machine.pods.iter().filter(|(_, pod)| carries(&pod.labels, wanted));
-    reply(200, &Json::Array(found.map(|(id, pod)| json!({ "Id": id, "Name": pod.name })).collect()))
+    let inside = |id: &str| -> Vec<Json> {
+        machine.containers.values().filter(|one| one.pod == id).map(|one| json!({ "Id": one.id })).collect()
+    };
+    let shown = |(id, pod): (&String, &Pod)| json!({ "Id": id, "Name": pod.name, "Containers": inside(id) });
+    reply(200, &Json::Array(found.map(shown).collect()))
 }
 
 fn filters(request: &Request) -> Vec<String> {

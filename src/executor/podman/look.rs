@@ -25,11 +25,8 @@ pub(super) async fn list(inner: &Arc<Inner>) -> Result<Vec<Instance>, ExecutorEr
     let found = look(inner, None).await.map_err(cannot)?;
     // Asked for here so that no start has to wait for it.
     inner.abilities().await.map_err(cannot)?;
-    if !inner.swept.swap(true, Ordering::Relaxed)
-        && let Err(why) = sweep::sweep(inner).await
-    {
-        inner.sweep_again();
-        tracing::warn!(podman = inner.shown, %why, "what earlier pods left behind is still there: tried again at the next list");
+    if !inner.swept.swap(true, Ordering::Relaxed) {
+        sweep::sweep(inner).await;
     }
     Ok(found.instances)
 }

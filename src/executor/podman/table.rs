@@ -93,11 +93,12 @@ impl Table {
         Some(next)
     }
 
-    /// Whether a pod of this name may be in the making, or is known.
-    pub(super) fn may_be_there(&self, pod_name: &str) -> bool {
+    /// Whether there is a pod of this name: `None`: it may be in the making.
+    pub(super) fn is_there(&self, pod_name: &str) -> Option<bool> {
         let state = self.lock();
         let in_work = |id: &WorkloadId| pod_name.rsplit_once('-').is_some_and(|(name, _)| name == id.name());
-        state.pods.values().any(|entry| entry.pod.name == pod_name) || state.busy.iter().any(in_work)
+        let there = state.pods.values().any(|entry| entry.pod.name == pod_name);
+        (there || !state.busy.iter().any(in_work)).then_some(there)
     }
 
     pub(super) fn is_busy(&self, id: &WorkloadId) -> bool {

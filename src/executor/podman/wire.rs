@@ -130,6 +130,8 @@ pub struct ListedPod {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Its containers; podman writes `null` for none.
+    pub containers: Option<Vec<serde_json::Value>>,
 }
 
 /// A volume of `GET volumes/json` or `POST volumes/create`.
