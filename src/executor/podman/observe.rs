@@ -163,7 +163,8 @@ impl Pod {
             return Phase::Ended(self.end(details, true));
         }
         if !self.is_whole() {
-            return if runs { Phase::Running } else { Phase::Ended(cut_off_start()) };
+            // All of it was there before the first one was started: somebody removed a part.
+            return if runs { Phase::Degraded(vec![removed()]) } else { Phase::Ended(cut_off_start()) };
         }
         if let Some(part) = self.failed_init().filter(|_| !runs) {
             let end = self.end_of(part, details, false);
@@ -237,6 +238,13 @@ fn cut_off_start() -> End {
         cut_off: false,
         stopped: true,
     }
+}
+
+/// A part that is not listed any more, while others run.
+fn removed() -> Down {
+    let how = "it is not there any more; somebody removed it".to_owned();
+    let end = End { code: None, at: Wall(0), how, tail: String::new(), cut_off: false, stopped: false };
+    Down { name: "?".into(), end }
 }
 
 fn end_of(part: &Part, details: &Details, stopped: bool) -> End {
@@ -328,6 +336,7 @@ mod tests {
             ("created", ("-", 0), ("-", 0), ("-", 0), "ended None true false"),
             ("created", made, made, ("-", 0), "ended None true false"),
             ("created", made, made, made, "unfinished"),
+            ("running", well, runs, ("-", 0), "degraded ? false"),
             ("running", runs, made, made, "starting"),
             ("running", ("paused", 0), made, made, "starting"),
             ("running", well, made, made, "unfinished"),
