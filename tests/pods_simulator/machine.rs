@@ -415,6 +415,21 @@ impl Machine {
         }
     }
 
+    pub fn remove_container(&mut self, id: &str) {
+        let Some(run) = self.containers.get(id).map(|one| one.run) else { return };
+        self.die(id, run, 137);
+        if let Some(one) = self.containers.remove(id) {
+            self.events.publish("remove", &one, &mut self.dice, &self.clock);
+        }
+    }
+
+    pub fn remove_by_force(&mut self, pod: &str) {
+        let inside: Vec<(String, u64)> =
+            self.containers.values().filter(|one| one.pod == pod).map(|one| (one.id.clone(), one.run)).collect();
+        inside.iter().for_each(|(id, run)| self.die(id, *run, 137));
+        self.drop_pod(pod, true);
+    }
+
     pub fn create_volume(&mut self, body: &Json) -> Reply {
         let name = body["Name"].as_str().unwrap_or_default().to_owned();
         if self.volumes.contains_key(&name) {

@@ -142,6 +142,12 @@ impl Podman {
                 }
                 return;
             }
+            // Lost within the answer, or before it.
+            (Fault::Lost { .. }, Some(Answered::Whole(reply))) if !reply.body.is_empty() && reply.status < 300 => {
+                let mut body = reply.body;
+                body.truncate(body.len() / 2);
+                Ok(Answer { status: reply.status, body: Box::new(Whole(vec![Err(()), Ok(Bytes::from(body))])) })
+            }
             (Fault::Lost { .. }, _) => Err("connection reset by peer".to_owned()),
             (Fault::None, Some(Answered::Streamed(body))) => Ok(Answer { status: 200, body }),
             (Fault::None, Some(Answered::Whole(reply))) => Ok(whole(reply)),
@@ -421,15 +427,16 @@ fn whole(reply: Reply) -> Answer {
     let Reply { status, mut body } = reply;
     // Two pieces, as often as not within a line.
     let second = body.split_off(body.len() / 2);
-    Answer { status, body: Box::new(Whole(vec![Bytes::from(second), Bytes::from(body)])) }
+    Answer { status, body: Box::new(Whole(vec![Ok(Bytes::from(second)), Ok(Bytes::from(body))])) }
 }
 
-struct Whole(Vec<Bytes>);
+/// Pieces, the last one first; an `Err` is the end of the connection.
+struct Whole(Vec<Result<Bytes, ()>>);
 
 impl Pieces for Whole {
     fn next(&mut self) -> Later<'_, Result<Option<Bytes>, String>> {
-        let next = self.0.pop();
-        Box::pin(async move { Ok(next) })
+        let next = self.0.pop().transpose().map_err(|()| "connection reset by peer".to_owned());
+        Box::pin(async move { next })
     }
 }
 

@@ -199,7 +199,7 @@ impl World {
     }
 
     async fn occur(&mut self) {
-        match self.dice.below(22) {
+        match self.dice.below(24) {
             0..=3 => self.metric(),
             4..=6 => {
                 let name = self.dice.pick(&NAMES);
@@ -222,6 +222,7 @@ impl World {
             18 => self.podman.machine().events.cut(true),
             19 => self.podman.machine().events.cut(false),
             20 if self.dice.one_in(3) => self.podman.machine().events.deafen(),
+            21 => self.somebody_removes(),
             _ => self.tell_metrics(),
         }
     }
@@ -299,6 +300,28 @@ impl World {
         }
         let (id, run) = all[self.dice.below(all.len() as u64) as usize].clone();
         machine.die(&id, run, self.dice.pick(&[0, 1, 137, 139]));
+        drop(machine);
+        self.podman.follow();
+    }
+
+    /// A person at the device removes a pod of ours, or one of its containers.
+    fn somebody_removes(&mut self) {
+        let mut machine = self.podman.machine();
+        let ours = |one: &&crate::machine::Container| {
+            Machine::whose(&one.labels).is_some_and(|whose| !whose.ends_with(workloads::STEADY)) && !one.infra
+        };
+        let all: Vec<crate::machine::Container> = machine.containers.values().filter(ours).cloned().collect();
+        if all.is_empty() {
+            return;
+        }
+        let one = all[self.dice.below(all.len() as u64) as usize].clone();
+        if self.dice.one_in(2) {
+            machine.note(&format!("somebody removes {}", one.name));
+            machine.remove_container(&one.id);
+        } else {
+            machine.note(&format!("somebody removes the pod of {}", one.name));
+            machine.remove_by_force(&one.pod);
+        }
         drop(machine);
         self.podman.follow();
     }
