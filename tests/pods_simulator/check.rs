@@ -13,7 +13,8 @@ use flotta_agent::model::status::{Reason, State, WorkloadStatus};
 use flotta_agent::model::workload::{Payload, RestartPolicy, Workload};
 
 use crate::agent::lock;
-use crate::machine::{Container, Machine};
+use crate::machine::Machine;
+use crate::things::Container;
 use crate::workloads::NOWHERE;
 use crate::world::World;
 
@@ -146,7 +147,7 @@ fn check_open(
         RestartPolicy::OnFailure => one.true_code == Some(0),
         RestartPolicy::Never => true,
     };
-    let init_failed = init.values().any(|one| one.state == crate::machine::State::Exited && one.exit_code != 0);
+    let init_failed = init.values().any(|one| one.state == crate::things::State::Exited && one.exit_code != 0);
     if !(never && init_failed) {
         assert!(main.values().all(|one| one.state.runs() || well(one)), "something is down: {}", say());
     }

@@ -11,15 +11,18 @@
 //! that was never wanted; what runs well is left alone. Once faults cease: [`check`].
 
 mod agent;
+mod answers;
 mod check;
 mod clock;
 mod dice;
 mod events;
 mod faults;
+mod in_flight;
 mod machine;
 mod plain;
 mod podman;
 mod promises;
+mod things;
 mod workloads;
 mod world;
 

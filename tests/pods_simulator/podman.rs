@@ -10,8 +10,11 @@ use serde_json::{Value as Json, json};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
+use crate::answers::{filters, inspect, list, logs, volumes};
 use crate::faults::Fault;
-use crate::machine::{Container, Life, Machine, Reply, empty, fail, reply};
+use crate::in_flight::InFlight;
+use crate::machine::{Life, Machine};
+use crate::things::{Container, Reply, State, empty, fail, reply};
 
 /// What becomes of what is sent to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,8 +219,8 @@ impl Podman {
             let Some(found) = machine.containers.get(id).cloned() else { return fail(404, "no such container") };
             machine.touch(&found.labels, &format!("{} was stopped", found.name), late);
             match found.state {
-                crate::machine::State::Exited => return empty(304),
-                crate::machine::State::Created => {
+                State::Exited => return empty(304),
+                State::Created => {
                     return fail(500, "can only stop created or running containers: container state improper");
                 }
                 _ => machine.term(id),
@@ -318,51 +321,6 @@ impl Transport for Podman {
     }
 }
 
-/// A mutating call that is waited for: one at a time per workload, but for stops (or kills) side by side.
-struct InFlight {
-    podman: Podman,
-    of: Option<(String, String)>,
-}
-
-impl InFlight {
-    fn of(podman: &Podman, request: &Request) -> InFlight {
-        let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
-        let mut machine = podman.machine();
-        let labels = match (request.method, path.as_slice(), &request.body) {
-            ("POST", ["pods" | "containers", "create"], Some(body)) => {
-                serde_json::from_value(body["labels"].clone()).ok()
-            }
-            ("DELETE", ["pods", id], _) => machine.pods.get(*id).map(|pod| pod.labels.clone()),
-            ("POST", ["containers", id, _], _) => machine.containers.get(*id).map(|one| one.labels.clone()),
-            _ => None,
-        };
-        let verb = format!("{} {}", request.method, path.last().unwrap_or(&""));
-        let of = labels.as_ref().and_then(Machine::whose).map(|whose| (whose, verb));
-        if let Some((whose, verb)) = &of {
-            let others = machine.in_flight.entry(whose.clone()).or_default();
-            let side_by_side = verb.ends_with(" stop") || verb.ends_with(" kill");
-            let clash = others.iter().find(|other| !side_by_side || *other != verb).cloned();
-            others.push(verb.clone());
-            if let Some(other) = clash {
-                machine.violated(format!("{whose}: {verb} while {other} is under way"));
-            }
-        }
-        drop(machine);
-        InFlight { podman: podman.clone(), of }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let Some((whose, verb)) = &self.of else { return };
-        let mut machine = self.podman.machine();
-        let others = machine.in_flight.entry(whose.clone()).or_default();
-        if let Some(at) = others.iter().position(|other| other == verb) {
-            others.remove(at);
-        }
-    }
-}
-
 fn kill(machine: &mut Machine, id: &str, late: bool) -> Reply {
     let Some(found) = machine.containers.get(id).cloned() else { return fail(404, "no such container") };
     machine.touch(&found.labels, &format!("{} was killed", found.name), late);
@@ -371,56 +329,6 @@ fn kill(machine: &mut Machine, id: &str, late: bool) -> Reply {
     }
     machine.die(id, found.run, 137);
     empty(204)
-}
-
-fn filters(request: &Request) -> Vec<String> {
-    let text = request.query.iter().find(|(key, _)| *key == "filters").map(|(_, text)| text.as_str());
-    let parsed: Json = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    parsed["label"].as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
-}
-
-fn carries(labels: &crate::machine::Labels, wanted: &[String]) -> bool {
-    wanted.iter().all(|want| {
-        let (key, value) = want.split_once('=').unwrap_or((want, ""));
-        labels.get(key).is_some_and(|held| held == value)
-    })
-}
-
-fn list(machine: &Machine, wanted: &[String]) -> Reply {
-    let shown = |one: &Container| {
-        json!({
-            "Id": one.id, "Names": [one.name], "Pod": one.pod,
-            "PodName": machine.pods.get(&one.pod).map(|pod| pod.name.as_str()),
-            "State": one.state.word(), "ExitCode": one.exit_code, "IsInfra": one.infra, "Pid": one.pid,
-            "ExitedAt": one.exited_ms.div_euclid(1000), "StartedAt": one.started_ms.div_euclid(1000),
-            "Labels": one.labels, "Exited": one.state == crate::machine::State::Exited,
-        })
-    };
-    let found: Vec<Json> = machine.containers.values().filter(|one| carries(&one.labels, wanted)).map(shown).collect();
-    reply(200, &Json::Array(found))
-}
-
-fn inspect(machine: &Machine, id: &str) -> Reply {
-    let Some(one) = machine.containers.get(id) else { return fail(404, "no such container") };
-    let finished = flotta_agent::model::time::Wall(one.exited_ms).rfc3339();
-    reply(
-        200,
-        &json!({ "Id": one.id, "State": {
-            "OOMKilled": false, "Error": "", "ExitCode": one.exit_code, "FinishedAt": finished,
-        } }),
-    )
-}
-
-fn logs(machine: &Machine, id: &str) -> Reply {
-    if !machine.containers.contains_key(id) {
-        return fail(404, "no such container");
-    }
-    Reply { status: 200, body: b"\x01\0\0\0\0\0\0\x06hello\n".to_vec() }
-}
-
-fn volumes(machine: &Machine, wanted: &[String]) -> Reply {
-    let found = machine.volumes.iter().filter(|(_, volume)| carries(&volume.labels, wanted));
-    reply(200, &Json::Array(found.map(|(name, _)| machine.volume(name)).collect()))
 }
 
 fn whole(reply: Reply) -> Answer {

@@ -19,8 +19,9 @@ use crate::agent::{Agent, Start, lock};
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::faults::Rates;
-use crate::machine::{Labels, Machine, OWNER};
+use crate::machine::{Machine, OWNER};
 use crate::podman::{Podman, Service};
+use crate::things::Labels;
 use crate::workloads;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "site/a"];
@@ -192,7 +193,7 @@ impl World {
         let mut machine = self.podman.machine();
         let whose = id.to_string();
         let mut its = machine.containers.values().filter(|one| Machine::whose(&one.labels).as_ref() == Some(&whose));
-        let runs = its.all(|one| one.state == crate::machine::State::Running);
+        let runs = its.all(|one| one.state == crate::things::State::Running);
         if said && runs && !machine.excused.contains(&whose) {
             machine.settled.insert(whose);
         }
@@ -292,7 +293,7 @@ impl World {
     fn death(&mut self, infra: bool) {
         let mut machine = self.podman.machine();
         let steady = |labels: &Labels| labels.get(labels::NAME).map(String::as_str) == Some(workloads::STEADY);
-        let can = |one: &&crate::machine::Container| one.infra == infra && one.state.runs() && !steady(&one.labels);
+        let can = |one: &&crate::things::Container| one.infra == infra && one.state.runs() && !steady(&one.labels);
         let all: Vec<(String, u64)> =
             machine.containers.values().filter(can).map(|one| (one.id.clone(), one.run)).collect();
         if all.is_empty() {
@@ -307,10 +308,10 @@ impl World {
     /// A person at the device removes a pod of ours, or one of its containers.
     fn somebody_removes(&mut self) {
         let mut machine = self.podman.machine();
-        let ours = |one: &&crate::machine::Container| {
+        let ours = |one: &&crate::things::Container| {
             Machine::whose(&one.labels).is_some_and(|whose| !whose.ends_with(workloads::STEADY)) && !one.infra
         };
-        let all: Vec<crate::machine::Container> = machine.containers.values().filter(ours).cloned().collect();
+        let all: Vec<crate::things::Container> = machine.containers.values().filter(ours).cloned().collect();
         if all.is_empty() {
             return;
         }
