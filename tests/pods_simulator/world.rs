@@ -228,10 +228,18 @@ impl World {
         }
     }
 
+    pub fn metric_is(&mut self, name: &'static str, value: f64) {
+        self.metrics.insert(name, value);
+        if let Some(agent) = &self.agent {
+            agent.metric(name, Some(value));
+        }
+    }
+
     fn metric(&mut self) {
         let name = self.dice.pick(&["x", "y"]);
         let value = self.dice.below(10) as f64;
         self.metrics.insert(name, value);
+        // (Told again later, with the others.)
         let unset = name == "y" && self.dice.one_in(4);
         if let Some(agent) = &self.agent {
             agent.metric(name, (!unset).then_some(value));
