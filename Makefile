@@ -25,8 +25,8 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-sim: ## Many seeds of the simulator: make sim SEEDS=10000
-	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --test simulator -- --nocapture
+sim: ## Many seeds of the simulators: make sim SEEDS=10000
+	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --test simulator --test pods_simulator -- --nocapture
 
 bench: ## Benchmarks of the pure parts, then of the whole process; each prints its method.
 	$(CARGO) bench

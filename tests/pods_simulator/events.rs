@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::dice::Dice;
-use crate::machine::Container;
+use crate::things::Container;
 
 /// Older ones are not replayed.
 const KEPT: usize = 2_000;

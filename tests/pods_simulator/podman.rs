@@ -10,8 +10,11 @@ use serde_json::{Value as Json, json};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
+use crate::answers::{filters, inspect, list, logs, pods, volumes};
 use crate::faults::Fault;
-use crate::machine::{Container, Life, Machine, Reply, empty, fail, reply};
+use crate::in_flight::InFlight;
+use crate::machine::{Life, Machine};
+use crate::things::{Container, Reply, State, empty, fail, reply};
 
 /// What becomes of what is sent to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,6 +145,12 @@ impl Podman {
                 }
                 return;
             }
+            // Lost within the answer, or before it.
+            (Fault::Lost { .. }, Some(Answered::Whole(reply))) if !reply.body.is_empty() && reply.status < 300 => {
+                let mut body = reply.body;
+                body.truncate(body.len() / 2);
+                Ok(Answer { status: reply.status, body: Box::new(Whole(vec![Err(()), Ok(Bytes::from(body))])) })
+            }
             (Fault::Lost { .. }, _) => Err("connection reset by peer".to_owned()),
             (Fault::None, Some(Answered::Streamed(body))) => Ok(Answer { status: 200, body }),
             (Fault::None, Some(Answered::Whole(reply))) => Ok(whole(reply)),
@@ -220,8 +229,8 @@ impl Podman {
             let Some(found) = machine.containers.get(id).cloned() else { return fail(404, "no such container") };
             machine.touch(&found.labels, &format!("{} was stopped", found.name), late);
             match found.state {
-                crate::machine::State::Exited => return empty(304),
-                crate::machine::State::Created => {
+                State::Exited => return empty(304),
+                State::Created => {
                     return fail(500, "can only stop created or running containers: container state improper");
                 }
                 _ => machine.term(id),
@@ -322,53 +331,6 @@ impl Transport for Podman {
     }
 }
 
-/// A mutating call that is waited for: one at a time per workload, but for stops (or kills) side by side.
-struct InFlight {
-    podman: Podman,
-    of: Option<(String, String)>,
-}
-
-impl InFlight {
-    fn of(podman: &Podman, request: &Request) -> InFlight {
-        let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
-        let mut machine = podman.machine();
-        let labels = match (request.method, path.as_slice(), &request.body) {
-            ("POST", ["pods" | "containers", "create"], Some(body)) => {
-                serde_json::from_value(body["labels"].clone()).ok()
-            }
-            ("DELETE", ["pods", id], _) | ("POST", ["pods", id, _], _) => {
-                machine.pods.get(*id).map(|pod| pod.labels.clone())
-            }
-            ("POST", ["containers", id, _], _) => machine.containers.get(*id).map(|one| one.labels.clone()),
-            _ => None,
-        };
-        let verb = format!("{} {}", request.method, path.last().unwrap_or(&""));
-        let of = labels.as_ref().and_then(Machine::whose).map(|whose| (whose, verb));
-        if let Some((whose, verb)) = &of {
-            let others = machine.in_flight.entry(whose.clone()).or_default();
-            let side_by_side = verb.ends_with(" stop") || verb.ends_with(" kill");
-            let clash = others.iter().find(|other| !side_by_side || *other != verb).cloned();
-            others.push(verb.clone());
-            if let Some(other) = clash {
-                machine.violated(format!("{whose}: {verb} while {other} is under way"));
-            }
-        }
-        drop(machine);
-        InFlight { podman: podman.clone(), of }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let Some((whose, verb)) = &self.of else { return };
-        let mut machine = self.podman.machine();
-        let others = machine.in_flight.entry(whose.clone()).or_default();
-        if let Some(at) = others.iter().position(|other| other == verb) {
-            others.remove(at);
-        }
-    }
-}
-
 fn kill(machine: &mut Machine, id: &str, late: bool) -> Reply {
     let Some(found) = machine.containers.get(id).cloned() else { return fail(404, "no such container") };
     machine.touch(&found.labels, &format!("{} was killed", found.name), late);
@@ -394,78 +356,20 @@ fn kill_pod(machine: &mut Machine, id: &str, late: bool) -> Reply {
     reply(200, &json!({ "Id": id, "Errs": null }))
 }
 
-fn pods(machine: &Machine, wanted: &[String]) -> Reply {
-    let found = machine.pods.iter().filter(|(_, pod)| carries(&pod.labels, wanted));
-    let inside = |id: &str| -> Vec<Json> {
-        machine.containers.values().filter(|one| one.pod == id).map(|one| json!({ "Id": one.id })).collect()
-    };
-    let shown = |(id, pod): (&String, &Pod)| json!({ "Id": id, "Name": pod.name, "Containers": inside(id) });
-    reply(200, &Json::Array(found.map(shown).collect()))
-}
-
-fn filters(request: &Request) -> Vec<String> {
-    let text = request.query.iter().find(|(key, _)| *key == "filters").map(|(_, text)| text.as_str());
-    let parsed: Json = text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    parsed["label"].as_array().into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
-}
-
-fn carries(labels: &crate::machine::Labels, wanted: &[String]) -> bool {
-    wanted.iter().all(|want| {
-        let (key, value) = want.split_once('=').unwrap_or((want, ""));
-        labels.get(key).is_some_and(|held| held == value)
-    })
-}
-
-fn list(machine: &Machine, wanted: &[String]) -> Reply {
-    let shown = |one: &Container| {
-        json!({
-            "Id": one.id, "Names": [one.name], "Pod": one.pod,
-            "PodName": machine.pods.get(&one.pod).map(|pod| pod.name.as_str()),
-            "State": one.state.word(), "ExitCode": one.exit_code, "IsInfra": one.infra, "Pid": one.pid,
-            "ExitedAt": one.exited_ms.div_euclid(1000), "StartedAt": one.started_ms.div_euclid(1000),
-            "Labels": one.labels, "Exited": one.state == crate::machine::State::Exited && one.true_code.is_some(),
-        })
-    };
-    let found: Vec<Json> = machine.containers.values().filter(|one| carries(&one.labels, wanted)).map(shown).collect();
-    reply(200, &Json::Array(found))
-}
-
-fn inspect(machine: &Machine, id: &str) -> Reply {
-    let Some(one) = machine.containers.get(id) else { return fail(404, "no such container") };
-    let finished = flotta_agent::model::time::Wall(one.exited_ms).rfc3339();
-    reply(
-        200,
-        &json!({ "Id": one.id, "State": {
-            "OOMKilled": false, "Error": "", "ExitCode": one.exit_code, "FinishedAt": finished,
-        } }),
-    )
-}
-
-fn logs(machine: &Machine, id: &str) -> Reply {
-    if !machine.containers.contains_key(id) {
-        return fail(404, "no such container");
-    }
-    Reply { status: 200, body: b"\x01\0\0\0\0\0\0\x06hello\n".to_vec() }
-}
-
-fn volumes(machine: &Machine, wanted: &[String]) -> Reply {
-    let found = machine.volumes.iter().filter(|(_, volume)| carries(&volume.labels, wanted));
-    reply(200, &Json::Array(found.map(|(name, _)| machine.volume(name)).collect()))
-}
-
 fn whole(reply: Reply) -> Answer {
     let Reply { status, mut body } = reply;
     // Two pieces, as often as not within a line.
     let second = body.split_off(body.len() / 2);
-    Answer { status, body: Box::new(Whole(vec![Bytes::from(second), Bytes::from(body)])) }
+    Answer { status, body: Box::new(Whole(vec![Ok(Bytes::from(second)), Ok(Bytes::from(body))])) }
 }
 
-struct Whole(Vec<Bytes>);
+/// Pieces, the last one first; an `Err` is the end of the connection.
+struct Whole(Vec<Result<Bytes, ()>>);
 
 impl Pieces for Whole {
     fn next(&mut self) -> Later<'_, Result<Option<Bytes>, String>> {
-        let next = self.0.pop();
-        Box::pin(async move { Ok(next) })
+        let next = self.0.pop().transpose().map_err(|()| "connection reset by peer".to_owned());
+        Box::pin(async move { next })
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use flotta_agent::executor::ExecutorId;
 use flotta_agent::model::id::WorkloadId;
 use flotta_agent::model::pod::{Container, PodSpec, PullPolicy};
+use flotta_agent::model::profile::{ConditionRef, ProfileRef};
 use flotta_agent::model::status::{Reason, State};
 use flotta_agent::model::workload::{Kind, Payload, RestartPolicy, ShellSpec, Workload};
 
@@ -269,5 +270,88 @@ fn what_a_failed_removal_left_is_gone_with_a_later_list() {
         world.pass(2 * MINUTE).await;
         let machine = world.podman.machine();
         assert_eq!((machine.pods.len(), machine.volumes.len()), (0, 0));
+    });
+}
+
+/// A pod that a profile lets run, with another quota by each condition.
+fn gated() -> Workload {
+    let spec = ["one", "two"].map(|name| container(name, "serve", workloads::IMAGES[0])).to_vec();
+    let by = |name: &str, quota| ConditionRef { name: name.into(), cpu_quota_us: quota };
+    let conditions = vec![by("low", Some(40_000)), by("slow", Some(20_000))];
+    Workload { gates: vec![ProfileRef { name: "load".into(), conditions }], ..pod(1, spec, RestartPolicy::Always) }
+}
+
+fn quotas(world: &World) -> Vec<Option<u32>> {
+    let machine = world.podman.machine();
+    machine.containers.values().filter(|one| !one.infra && one.state.runs()).map(|one| one.quota).collect()
+}
+
+/// `slow` counts when it was true for 3 s, and for 2 s after.
+const HOLD: Duration = Duration::from_secs(6);
+
+async fn gated_world() -> World {
+    let mut world = quiet();
+    world.want(gated());
+    world.start_agent();
+    world.metric_is("y", 1.0);
+    world.metric_is("x", 1.0);
+    world.pass(SECOND).await;
+    assert_eq!(quotas(&world), [Some(20_000), Some(20_000)]);
+    world
+}
+
+#[test]
+fn a_condition_changes_the_quota_of_what_runs_at_once_and_ends_it_when_none_is_true() {
+    virtually(async {
+        let mut world = gated_world().await;
+        let starts = world.podman.machine().starts;
+        world.metric_is("x", 7.0);
+        world.pass(SECOND).await;
+        assert_eq!(quotas(&world), [], "`low` is false at once, `slow` not yet true");
+        assert_eq!(says(&world, "web"), (State::Inactive, Reason::ConditionFalse));
+        world.pass(HOLD).await;
+        assert_eq!(quotas(&world), [Some(10_000), Some(10_000)]);
+        world.metric_is("x", 1.0);
+        world.pass(SECOND).await;
+        assert_eq!(quotas(&world), [Some(10_000), Some(10_000)], "`slow` holds on: the smaller one counts");
+        world.pass(HOLD).await;
+        assert_eq!(quotas(&world), [Some(20_000), Some(20_000)]);
+        assert_eq!(world.podman.machine().starts, starts + 2, "nothing was started again for a quota");
+    });
+}
+
+#[test]
+fn a_quota_that_podman_refused_or_did_not_answer_for_is_in_force_soon() {
+    for fault in [Fault::Error { done: false }, Fault::Lost { done: false }, Fault::Hang { done: false }] {
+        virtually(async {
+            let mut world = gated_world().await;
+            world.metric_is("x", 7.0);
+            world.pass(HOLD).await;
+            world.podman.machine().planned_for("POST containers", fault);
+            world.metric_is("x", 1.0);
+            world.pass(2 * MINUTE).await;
+            assert_eq!(quotas(&world), [Some(20_000), Some(20_000)], "{fault:?}");
+            world.check();
+        });
+    }
+}
+
+#[test]
+fn a_pod_of_which_somebody_removes_a_container_is_not_said_to_run_and_is_replaced() {
+    virtually(async {
+        let mut world = quiet();
+        let two = ["one", "two"].map(|name| container(name, "serve", workloads::IMAGES[0])).to_vec();
+        world.want(pod(1, two, RestartPolicy::Always));
+        world.start_agent();
+        world.pass(MINUTE).await;
+        {
+            let mut machine = world.podman.machine();
+            let id = machine.containers.values().find(|one| one.name.ends_with("two")).map(|one| one.id.clone());
+            machine.remove_container(&id.expect("a container"));
+        }
+        world.podman.follow();
+        world.pass(MINUTE).await;
+        assert_eq!(says(&world, "web"), (State::Running, Reason::Running));
+        world.check();
     });
 }

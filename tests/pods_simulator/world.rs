@@ -19,8 +19,9 @@ use crate::agent::{Agent, Start, lock};
 use crate::clock::Clock;
 use crate::dice::Dice;
 use crate::faults::Rates;
-use crate::machine::{Labels, Machine, OWNER};
+use crate::machine::{Machine, OWNER};
 use crate::podman::{Podman, Service};
+use crate::things::Labels;
 use crate::workloads;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "site/a"];
@@ -192,14 +193,14 @@ impl World {
         let mut machine = self.podman.machine();
         let whose = id.to_string();
         let mut its = machine.containers.values().filter(|one| Machine::whose(&one.labels).as_ref() == Some(&whose));
-        let runs = its.all(|one| one.state == crate::machine::State::Running);
+        let runs = its.all(|one| one.state == crate::things::State::Running);
         if said && runs && !machine.excused.contains(&whose) {
             machine.settled.insert(whose);
         }
     }
 
     async fn occur(&mut self) {
-        match self.dice.below(22) {
+        match self.dice.below(24) {
             0..=3 => self.metric(),
             4..=6 => {
                 let name = self.dice.pick(&NAMES);
@@ -222,7 +223,15 @@ impl World {
             18 => self.podman.machine().events.cut(true),
             19 => self.podman.machine().events.cut(false),
             20 if self.dice.one_in(3) => self.podman.machine().events.deafen(),
+            21 => self.somebody_removes(),
             _ => self.tell_metrics(),
+        }
+    }
+
+    pub fn metric_is(&mut self, name: &'static str, value: f64) {
+        self.metrics.insert(name, value);
+        if let Some(agent) = &self.agent {
+            agent.metric(name, Some(value));
         }
     }
 
@@ -230,6 +239,7 @@ impl World {
         let name = self.dice.pick(&["x", "y"]);
         let value = self.dice.below(10) as f64;
         self.metrics.insert(name, value);
+        // (Told again later, with the others.)
         let unset = name == "y" && self.dice.one_in(4);
         if let Some(agent) = &self.agent {
             agent.metric(name, (!unset).then_some(value));
@@ -291,7 +301,7 @@ impl World {
     fn death(&mut self, infra: bool) {
         let mut machine = self.podman.machine();
         let steady = |labels: &Labels| labels.get(labels::NAME).map(String::as_str) == Some(workloads::STEADY);
-        let can = |one: &&crate::machine::Container| one.infra == infra && one.state.runs() && !steady(&one.labels);
+        let can = |one: &&crate::things::Container| one.infra == infra && one.state.runs() && !steady(&one.labels);
         let all: Vec<(String, u64)> =
             machine.containers.values().filter(can).map(|one| (one.id.clone(), one.run)).collect();
         if all.is_empty() {
@@ -299,6 +309,28 @@ impl World {
         }
         let (id, run) = all[self.dice.below(all.len() as u64) as usize].clone();
         machine.die(&id, run, self.dice.pick(&[0, 1, 137, 139]));
+        drop(machine);
+        self.podman.follow();
+    }
+
+    /// A person at the device removes a pod of ours, or one of its containers.
+    fn somebody_removes(&mut self) {
+        let mut machine = self.podman.machine();
+        let ours = |one: &&crate::things::Container| {
+            Machine::whose(&one.labels).is_some_and(|whose| !whose.ends_with(workloads::STEADY)) && !one.infra
+        };
+        let all: Vec<crate::things::Container> = machine.containers.values().filter(ours).cloned().collect();
+        if all.is_empty() {
+            return;
+        }
+        let one = all[self.dice.below(all.len() as u64) as usize].clone();
+        if self.dice.one_in(2) {
+            machine.note(&format!("somebody removes {}", one.name));
+            machine.remove_container(&one.id);
+        } else {
+            machine.note(&format!("somebody removes the pod of {}", one.name));
+            machine.remove_by_force(&one.pod);
+        }
         drop(machine);
         self.podman.follow();
     }
