@@ -2,7 +2,7 @@
 CARGO ?= cargo
 SEEDS ?= 10000
 
-.PHONY: run build test test-needs lint bench sim
+.PHONY: run build test test-vm test-needs lint bench sim
 
 run: ## Start the agent in the foreground with the examples; Ctrl-C ends it and them.
 	@echo "building (the first time takes some minutes)…"
@@ -20,6 +20,9 @@ test: test-needs ## Every test, also those against real clients.
 	$(CARGO) build --bins
 	@status=0; $(CARGO) test --workspace || status=$$?; \
 	if [ "$$(id -u)" = 0 ]; then tests/podman.sh stop; fi; exit $$status
+
+test-vm: ## The tests of pods in an emulated Debian 13: systemd, cgroup v2, podman 5.4. As root, half an hour.
+	tests/in-vm.sh
 
 lint:
 	$(CARGO) fmt --all --check

@@ -122,7 +122,8 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let executors = executors(config, &state, &device_id, &inputs);
     let limits = Limits { starts: config.workloads.max_operations, ..Limits::default() };
     let ids: Vec<ExecutorId> = executors.keys().copied().collect();
-    let reconcile = Loop::new(Reconciler::new(limits, &ids), executors, intake.clone(), voice, saver, inputs.clone());
+    let reconciler = Reconciler::new(limits, &ids);
+    let reconcile = Loop::new(reconciler, policy(config), executors, intake.clone(), voice, saver, inputs.clone());
     let handle = reconcile.handle();
     let looping = tokio::spawn(reconcile.run(inbox, first, desired));
 

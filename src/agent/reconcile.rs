@@ -10,6 +10,7 @@ use crate::clock;
 use crate::executor::{Executor, ExecutorEvent, ExecutorId};
 use crate::intake::Intake;
 use crate::model::desired::Desired;
+use crate::model::policy::Policy;
 use crate::model::time::Mono;
 use crate::scheduler::plan::{Step, StepAction};
 use crate::scheduler::reconciler::Outcome;
@@ -68,6 +69,7 @@ impl Handle {
 /// The loop's shell.
 pub(super) struct Loop {
     reconciler: Reconciler,
+    policy: Policy,
     executors: BTreeMap<ExecutorId, Arc<dyn Executor>>,
     intake: Arc<Intake>,
     voice: Voice,
@@ -82,6 +84,7 @@ pub(super) struct Loop {
 impl Loop {
     pub(super) fn new(
         reconciler: Reconciler,
+        policy: Policy,
         executors: BTreeMap<ExecutorId, Arc<dyn Executor>>,
         intake: Arc<Intake>,
         voice: Voice,
@@ -90,6 +93,7 @@ impl Loop {
     ) -> Loop {
         Loop {
             reconciler,
+            policy,
             executors,
             intake,
             voice,
@@ -178,7 +182,8 @@ impl Loop {
     }
 
     fn set_desired(&mut self, update: Update) {
-        let Update { desired, stored } = update;
+        let Update { mut desired, stored } = update;
+        self.policy.apply(&mut desired.workloads);
         let now = clock::now();
         let Desired { profiles, problems, .. } = &desired;
         self.intake.gates().set_profiles(profiles, now);

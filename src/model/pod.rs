@@ -337,7 +337,24 @@ pub struct FileItem {
     pub mode: Option<u32>,
 }
 
+/// The longest name of a file, and so of a volume, on Linux.
+const FILE_NAME_MAX: usize = 255;
+/// Of the pod's name: a dash, and the beginning of the hash.
+const VERSION_LEN: usize = 13;
+
 impl PodJob {
+    /// The name of a workload, together with those in its pod, is longer than the machine takes: a sentence.
+    #[must_use]
+    pub fn too_long(&self, workload: &str) -> Option<String> {
+        let containers = self.spec.init_containers.iter().chain(&self.spec.containers).map(|one| one.name.as_str());
+        let longest = self.spec.volumes.keys().map(String::as_str).chain(containers).max_by_key(|name| name.len())?;
+        let length = workload.len().saturating_add(VERSION_LEN).saturating_add(1).saturating_add(longest.len());
+        (length > FILE_NAME_MAX).then(|| {
+            let over = length - FILE_NAME_MAX;
+            format!("its name and that of {longest:?} in it are too long together: shorten one by {over} characters")
+        })
+    }
+
     /// What the pod refers to, must have, and is not there: a sentence.
     #[must_use]
     pub fn missing(&self, namespace: &str) -> Option<String> {

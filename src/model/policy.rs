@@ -1,9 +1,12 @@
 //! What a server may ask of this device (SPEC "Configuration", `remote.*`). Manifests on the device itself may ask for all.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::id::WorkloadId;
 use super::pod::{PodSpec, Volume};
-use super::workload::{Kind, Payload, Workload};
+use super::workload::{Kind, Payload, SharedWorkload, SourceKind, Workload};
 
 /// Which paths of the device a remote workload may mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,15 @@ const HARMLESS: [&str; 13] = [
 ];
 
 impl Policy {
+    /// Forbids, of what a server asks for, what this device does not allow; manifests stay as they are.
+    pub fn apply(&self, workloads: &mut BTreeMap<WorkloadId, SharedWorkload>) {
+        for workload in workloads.values_mut().filter(|workload| workload.source == SourceKind::Flotta) {
+            if let Err(why) = self.check(workload) {
+                Arc::make_mut(workload).payload = Payload::Forbidden(why);
+            }
+        }
+    }
+
     /// Whether a workload from a server is carried out; the error names the field and the key that decides.
     ///
     /// # Errors
@@ -178,6 +190,38 @@ mod tests {
         assert!(some.host_path(Path::new("/srv/data/x")).is_ok() && some.host_path(Path::new("/srv/data")).is_ok());
         assert!(some.host_path(Path::new("/srv/database")).is_err_and(|why| why.contains("/srv/data only")));
         assert!(policy(HostPaths::Deny).host_path(Path::new("/srv")).is_err());
+    }
+
+    #[test]
+    fn what_a_server_may_not_ask_for_is_forbidden_and_a_manifest_may() {
+        use crate::model::pod::PodJob;
+        use crate::model::workload::{RestartPolicy, Retry, SpecHash};
+        let workload = |name: &str, source| {
+            let spec = PodSpec { host_network: true, ..PodSpec::default() };
+            Arc::new(Workload {
+                id: WorkloadId::try_new("default", name).expect("a name"),
+                hash: SpecHash("00".into()),
+                kind: Kind::Pod,
+                rootless: false,
+                payload: Payload::Pod(Arc::new(PodJob { spec, ..PodJob::default() })),
+                labels: BTreeMap::new(),
+                annotations: BTreeMap::new(),
+                gates: Vec::new(),
+                cron: None,
+                retry: Retry::DEFAULT,
+                restart: RestartPolicy::Always,
+                priority: 0,
+                source,
+                origin: String::new(),
+                warnings: Vec::new(),
+            })
+        };
+        let (theirs, ours) = (workload("theirs", SourceKind::Flotta), workload("ours", SourceKind::Manifests));
+        let mut all = BTreeMap::from([(theirs.id.clone(), theirs), (ours.id.clone(), ours.clone())]);
+        policy(HostPaths::Allow).apply(&mut all);
+        assert_eq!(all.get(&ours.id), Some(&ours));
+        let forbidden = all.into_values().find(|workload| workload.id != ours.id).expect("there");
+        assert!(matches!(&forbidden.payload, Payload::Forbidden(why) if why.contains("remote.host_network")));
     }
 
     #[test]

@@ -10,8 +10,11 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// Longest wait for anything that has to happen.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+/// Longest wait for anything that has to happen; FLOTTA_TEST_DEADLINE says another one, in seconds (emulated machines).
+pub fn deadline() -> Duration {
+    let told = std::env::var("FLOTTA_TEST_DEADLINE").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(told.unwrap_or(60))
+}
 
 pub struct Device {
     dir: tempfile::TempDir,
@@ -85,7 +88,7 @@ impl Device {
         });
         let mut seen = Vec::new();
         let ready = loop {
-            match log.recv_timeout(DEADLINE) {
+            match log.recv_timeout(deadline()) {
                 Ok(line) => {
                     let json: Value = serde_json::from_str(&line).unwrap_or_default();
                     if json["message"] == "ready" {
@@ -158,7 +161,7 @@ impl Agent {
     /// A request; status code and body.
     pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.http).expect("connected");
-        stream.set_read_timeout(Some(DEADLINE)).expect("set");
+        stream.set_read_timeout(Some(deadline())).expect("set");
         let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
         if !headers.iter().any(|(name, _)| *name == "Host") {
             head.push_str(&format!("Host: {}\r\n", self.http));
@@ -193,14 +196,14 @@ impl Agent {
     /// Follows the events until one makes `seen` say so.
     pub fn follow<T>(&self, what: &str, mut seen: impl FnMut(&Value) -> Option<T>) -> T {
         let mut stream = TcpStream::connect(&self.http).expect("connected");
-        stream.set_read_timeout(Some(DEADLINE)).expect("set");
+        stream.set_read_timeout(Some(deadline())).expect("set");
         let head = format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n\r\n", self.http);
         stream.write_all(head.as_bytes()).expect("sent");
         let begin = seconds();
         for line in BufReader::new(stream).lines() {
             // The stream says now and then that it is alive, so that reading it does not time out.
-            let late = seconds().saturating_sub(begin) > DEADLINE.as_secs();
-            assert!(!late, "{what}: not within {} s; now: {}", DEADLINE.as_secs(), self.get("/api/v1/workloads"));
+            let late = seconds().saturating_sub(begin) > deadline().as_secs();
+            assert!(!late, "{what}: not within {} s; now: {}", deadline().as_secs(), self.get("/api/v1/workloads"));
             let line = line.unwrap_or_else(|why| panic!("{what}: {why}; now: {}", self.get("/api/v1/workloads")));
             let Some(data) = line.strip_prefix("data:") else { continue };
             let event: Value = serde_json::from_str(data.trim()).expect("an event");
@@ -237,7 +240,7 @@ pub fn until_true(what: &str, mut is_true: impl FnMut() -> bool) {
     let begin = seconds();
     while !is_true() {
         let waited = seconds().saturating_sub(begin);
-        assert!(waited < DEADLINE.as_secs(), "{what}: not within {} s", DEADLINE.as_secs());
+        assert!(waited < deadline().as_secs(), "{what}: not within {} s", deadline().as_secs());
         #[expect(clippy::disallowed_methods, reason = "the broker's clients are asked again, nothing rings")]
         std::thread::sleep(Duration::from_millis(20));
     }

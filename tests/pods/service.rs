@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value as Json, json};
 
-use super::device::{DEADLINE, until_true};
+use super::device::{deadline, until_true};
 
 /// What `tests/podman.sh` prints, by name.
 type Facts = BTreeMap<String, String>;
@@ -76,7 +76,7 @@ pub struct Podman {
 impl Podman {
     fn exchange(&self, method: &str, path: &str, body: Option<&Json>) -> std::io::Result<(u16, String)> {
         let mut stream = UnixStream::connect(&self.socket)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_read_timeout(Some(deadline()))?;
         let body = body.map(Json::to_string).unwrap_or_default();
         // HTTP/1.0: the answer comes in one piece, and its end is the connection's.
         let head = format!(

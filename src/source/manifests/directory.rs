@@ -249,7 +249,7 @@ fn workload(document: &Document, doc: &WorkloadDoc, contents: &ByKey<'_>, settin
                 secrets: all(DocumentKind::Secret, &doc.references.secrets),
             };
             let job = PodJob { spec: job.spec.clone(), contents };
-            match job.missing(id.namespace()) {
+            match job.missing(id.namespace()).or_else(|| job.too_long(id.name())) {
                 Some(what) => Payload::Invalid(what),
                 None => Payload::Pod(Arc::new(job)),
             }
