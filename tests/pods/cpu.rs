@@ -143,3 +143,22 @@ fn a_quota_is_known_and_followed_by_an_agent_after_a_kill() {
     let after = place.containers("w");
     assert_eq!((&before[0]["Pid"], &before[1]["Pid"]), (&after[0]["Pid"], &after[1]["Pid"]), "nothing was restarted");
 }
+
+#[test]
+fn what_runs_follows_its_condition_while_a_container_beside_it_waits_for_its_retry() {
+    let Some(mut place) = Place::new() else { return };
+    if limits().is_none() {
+        return;
+    }
+    let (a, b) = (place.container("a", BUSY), place.container("b", BUSY));
+    let later = "  retry: { constantBackoff: { periodSeconds: 600 } }\n";
+    let spec = format!("{{ terminationGracePeriodSeconds: 0, containers: [ {a}, {b} ] }}");
+    place.pod("w", &format!("{later}{BY_CONDITION}"), &spec);
+    place.start();
+    place.agent().set("y", 20.0);
+    place.until_state("w", "running");
+    kill9(&place.one("w", "b"));
+    place.until_state("w", "degraded");
+    place.agent().set("y", 50.0);
+    until_true("what runs has its share of the new quota", || cgroup(&place.one("w", "a")).1 == Some(25_000));
+}

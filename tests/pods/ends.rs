@@ -182,3 +182,74 @@ fn a_host_path_that_is_not_there_is_said_with_what_would_make_it() {
     std::fs::create_dir(&path).expect("made");
     place.until_state("w", "running");
 }
+
+#[test]
+fn a_main_container_that_cannot_be_started_after_its_init_containers_is_said_with_its_cause() {
+    let Some(mut place) = Place::new() else { return };
+    let (init, wrong) =
+        (place.container("prepare", "exit 0"), place.container("wrong", WAITS).replace("/bin/sh", "/no/such"));
+    let later = "  retry: { constantBackoff: { periodSeconds: 600 } }\n";
+    place.pod("w", later, &format!("{{ initContainers: [ {init} ], containers: [ {wrong} ] }}"));
+    place.start();
+    let failed = place.until_state("w", "error");
+    assert_eq!(failed["reason"], "StartFailed");
+    let message = failed["message"].as_str().expect("a sentence");
+    assert!(message.contains("container wrong") && message.contains("/no/such"), "{message}");
+    assert!(message.contains("tried again at"), "{message}");
+    // That its start failed holds up no end.
+    place.delete("w.yaml");
+    place.is_empty();
+}
+
+#[test]
+fn a_container_that_somebody_removed_is_noticed_and_the_pod_is_made_again() {
+    let Some(mut place) = Place::new() else { return };
+    let (a, b) = (place.container("a", WAITS), place.container("b", WAITS));
+    place.pod("w", SOON, &format!("{{ terminationGracePeriodSeconds: 5, containers: [ {a}, {b} ] }}"));
+    place.start();
+    place.until_state("w", "running");
+    let a = place.one("w", "a");
+    let path = format!("containers/{}?force=true", a["Id"].as_str().expect("an id"));
+    let (code, answer) = place.podman.call("DELETE", &path, None);
+    assert!(matches!(code, 200 | 204), "{code} {answer}");
+    until_true("another one is there", || {
+        let all = place.containers("w");
+        all.len() == 2 && all.iter().all(|c| c["State"] == "running" && c["Pod"] != a["Pod"])
+    });
+    place.until_state("w", "running");
+}
+
+#[test]
+fn a_container_whose_monitor_was_killed_with_it_is_not_said_to_run() {
+    let Some(mut place) = Place::new() else { return };
+    place.script("w", SOON, WAITS);
+    place.start();
+    place.until_state("w", "running");
+    let before = place.one("w", "c");
+    let inspected = place.podman.inspect("containers", before["Id"].as_str().expect("an id"));
+    let monitor = i32::try_from(inspected["State"]["ConmonPid"].as_i64().expect("a pid")).expect("a pid");
+    let monitor = rustix::process::Pid::from_raw(monitor).expect("it runs");
+    rustix::process::kill_process(monitor, rustix::process::Signal::KILL).expect("killed");
+    kill9(&before);
+    // No event tells it: the next list does.
+    until_true("it runs again", || {
+        place.containers("w").iter().any(|c| c["State"] == "running" && c["Pid"] != before["Pid"])
+    });
+    let again = place.until("w", "its restart", |w| w["state"] == "running" && w["restarts"] == 1);
+    assert_eq!(again["reason"], "Running", "{again}");
+}
+
+#[test]
+fn what_must_not_run_as_root_does_not_when_its_image_would() {
+    let Some(mut place) = Place::new() else { return };
+    let container = place.container("c", WAITS);
+    let container = container.trim_end_matches('}');
+    place.pod(
+        "w",
+        SOON,
+        &format!("{{ containers: [ {container}, securityContext: {{ runAsNonRoot: true, runAsGroup: 3000 }} }} ] }}"),
+    );
+    place.start();
+    let failed = place.until_state("w", "error");
+    assert!(failed["message"].as_str().expect("text").contains("set securityContext.runAsUser"), "{failed}");
+}

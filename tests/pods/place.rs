@@ -97,11 +97,10 @@ impl Place {
     /// Nothing is left of what this device ran: no pod, container, volume, file or process.
     pub fn is_empty(&self) {
         self.until_gone(&self.tag());
-        let files: Vec<_> = ["run/pods", "run/pods-rootless"]
-            .iter()
-            .flat_map(|dir| std::fs::read_dir(self.path("state").join(dir)).into_iter().flatten().flatten())
-            .collect();
-        assert!(files.is_empty(), "{files:?}");
+        let read = |dir: &str| std::fs::read_dir(self.path("state").join(dir)).into_iter().flatten().flatten();
+        until_true("no file is left", || {
+            ["run/pods", "run/pods-rootless"].iter().flat_map(|dir| read(dir)).count() == 0
+        });
         let left = processes::with_env("FLOTTA_TEST", &self.tag());
         assert!(left.is_empty(), "{left:?}");
     }

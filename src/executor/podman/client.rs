@@ -121,13 +121,9 @@ impl Client {
         self.ask(&["info"], Vec::new()).await
     }
 
-    /// All containers that carry all of these labels, with the pods' own ones. `sync`: podman asks the runtime about each,
-    /// which takes it long.
-    pub async fn list(&self, labels: &[String], sync: bool) -> Result<Vec<Listed>, ApiError> {
-        let mut query = vec![("all", "true".into()), ("filters", filter(labels))];
-        if sync {
-            query.push(("sync", "true".into()));
-        }
+    /// All containers that carry all of these labels, with the pods' own ones.
+    pub async fn list(&self, labels: &[String]) -> Result<Vec<Listed>, ApiError> {
+        let query = vec![("all", "true".into()), ("filters", filter(labels))];
         let found: Option<Vec<Listed>> = self.ask(&["containers", "json"], query).await?;
         Ok(found.unwrap_or_default())
     }

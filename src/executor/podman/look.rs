@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::client::ApiError;
 use super::observe::{self, Detail, Part, Pod};
 use super::table::{Entry, Looked, State};
-use super::{Inner, cpu, files, labels, limit, sweep};
+use super::{Inner, cpu, files, labels, limit, lost, sweep};
 use crate::executor::{ExecutorError, ExecutorEvent, Handle, Instance, Quota};
 use crate::model::id::WorkloadId;
 use crate::model::status::Reason;
@@ -47,10 +47,9 @@ pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Resul
         wanted.push(format!("{}={}", labels::NAMESPACE, id.namespace()));
         wanted.push(format!("{}={}", labels::NAME, id.name()));
     }
-    let mut pods = observe::pods(inner.client.list(&wanted, false).await?);
-    if is_suspect(inner, &pods) {
-        pods = observe::pods(inner.client.list(&wanted, true).await?);
-    }
+    let mut listed = inner.client.list(&wanted).await?;
+    lost::mark(inner, &mut listed);
+    let pods = observe::pods(listed);
     learn_ends(inner, &pods).await?;
     let now = (inner.clock)();
     let mut state = inner.table.lock();
@@ -124,20 +123,8 @@ fn forget_old_ends(state: &mut State, pods: &[Pod], all: bool) {
     };
     state.details.retain(|key, _| !is_old(key));
     if all {
-        state.suspected.retain(|(id, pid)| parts().any(|part| part.at.id == *id && part.at.pid == *pid));
+        state.suspected.retain(|(id, pid), _| parts().any(|part| part.at.id == *id && part.at.pid == *pid));
     }
-}
-
-/// Whether podman says of a container that it runs, and its process is not there: its monitor was killed with it, so nobody
-/// told podman. Once for each process: an agent that has other processes' numbers (in a container of its own) sees none.
-fn is_suspect(inner: &Inner, pods: &[Pod]) -> bool {
-    let running = pods.iter().flat_map(Pod::parts).filter(|part| part.at.runs() && part.at.pid > 0);
-    let mut state = inner.table.lock();
-    let mut found = false;
-    for part in running.filter(|part| !cpu::is_process_of(part.at.pid, &part.at.id)) {
-        found |= state.suspected.insert((part.at.id.clone(), part.at.pid));
-    }
-    found
 }
 
 /// Whether what was told holds: the kernel is asked, which costs no call of podman's.

@@ -26,6 +26,7 @@ mod images;
 pub mod labels;
 mod limit;
 mod look;
+mod lost;
 pub mod observe;
 mod start;
 mod stop;

@@ -133,7 +133,11 @@ impl Pod {
     /// What is down of it can be started again in place.
     #[must_use]
     pub fn in_place(&self) -> bool {
-        self.is_whole() && self.has_namespaces() && self.failed_init().is_none() && !self.is_being_removed()
+        self.is_whole()
+            && self.has_namespaces()
+            && self.failed_init().is_none()
+            && !self.is_being_removed()
+            && !self.parts().any(|part| part.at.lost)
     }
 
     fn is_being_removed(&self) -> bool {
@@ -250,6 +254,10 @@ fn missing(pod: &Pod) -> Down {
 fn end_of(part: &Part, details: &Details, stopped: bool) -> End {
     let code = i32::try_from(part.at.exit_code).ok().filter(|code| (0..=255).contains(code));
     let detail = details.get(&(part.at.id.clone(), part.at.exited_at)).cloned().unwrap_or_default();
+    if part.at.lost {
+        let how = "its process is gone, and podman does not know it".to_owned();
+        return End { stopped, how, ..cut_off_start() };
+    }
     let at = detail.at.unwrap_or(Wall(part.at.exited_at.max(0).saturating_mul(1000)));
     let how = match code {
         _ if detail.oom_killed => "killed: it needed more memory than its limit".to_owned(),

@@ -54,8 +54,10 @@ pub(super) struct State {
     hints: BTreeSet<WorkloadId>,
     /// When a workload was last looked at: events from before are known.
     pub(super) looked: BTreeMap<WorkloadId, Looked>,
-    /// Containers that podman said run and whose process was not there, by process: podman was told to look itself.
-    pub(super) suspected: BTreeSet<(String, i64)>,
+    /// Since when podman says of containers that they run, and their process is not there.
+    pub(super) suspected: BTreeMap<(String, i64), Instant>,
+    /// The processes of containers can be seen from here.
+    pub(super) sees_processes: bool,
 }
 
 /// When something was looked at, by both clocks.

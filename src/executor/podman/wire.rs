@@ -30,6 +30,9 @@ pub struct Listed {
     pub is_infra: bool,
     /// Its labels; podman writes `null` for none.
     pub labels: Option<BTreeMap<String, String>>,
+    /// Its process is gone, and podman does not know it: its monitor was killed with it. Not of podman's.
+    #[serde(skip)]
+    pub lost: bool,
 }
 
 impl Listed {
@@ -42,7 +45,7 @@ impl Listed {
     /// Whether something of it runs.
     #[must_use]
     pub fn runs(&self) -> bool {
-        matches!(self.state.as_str(), "running" | "paused" | "stopping")
+        !self.lost && matches!(self.state.as_str(), "running" | "paused" | "stopping")
     }
 
     /// Its removal was begun; podman that was killed meanwhile leaves it so, and can do nothing with it but remove it.
