@@ -1,0 +1,186 @@
+//! The real podman: a service of our own over the machine's containers, its command line, and no pods left behind.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::common::cost::children;
+use crate::manifests::{DEVICE, LABEL};
+
+/// The service ends, and all pods of these benchmarks go, when this is dropped, or when somebody ends the benchmark.
+pub struct Podman {
+    service: Child,
+    cli: Cli,
+    dir: tempfile::TempDir,
+    /// What the pods run.
+    pub image: String,
+}
+
+/// Podman's command line.
+#[derive(Clone)]
+pub struct Cli(PathBuf);
+
+impl Podman {
+    /// By what `tests/podman.sh start` printed.
+    pub fn start() -> Podman {
+        let told =
+            |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: bench/pods.sh sets it"));
+        let cli = Cli(told("FLOTTA_PODMAN_CLI").into());
+        cli.remove_all();
+        clean_up_when_told_to_end(cli.clone());
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("podman.sock");
+        let mut service = Command::new(told("FLOTTA_PODMAN_SERVICE"));
+        let service = service.arg(&socket).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let podman = Podman { service: service.spawn().unwrap(), cli, dir, image: told("FLOTTA_PODMAN_IMAGE") };
+        let begin = Instant::now();
+        while UnixStream::connect(&socket).is_err() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "podman's service does not start");
+            thread::sleep(Duration::from_millis(50));
+        }
+        podman
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("podman.sock")
+    }
+
+    /// A path for one more socket.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The service's.
+    pub fn pid(&self) -> u32 {
+        self.service.id()
+    }
+
+    pub fn cli(&self) -> &Cli {
+        &self.cli
+    }
+
+    fn ask(&self, path: &str, filters: Option<Value>) -> BufReader<UnixStream> {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        let filters = filters.map_or(String::new(), |filters| format!("filters={}", encoded(&filters.to_string())));
+        // HTTP/1.0: the body is as it is, and ends with the connection.
+        write!(stream, "GET /v4.0.0/libpod/{path}{filters} HTTP/1.0\r\nHost: d\r\n\r\n").unwrap();
+        let mut answer = BufReader::new(stream);
+        let mut line = String::new();
+        answer.read_line(&mut line).unwrap();
+        assert!(line.contains(" 200 "), "{path}: {line}");
+        while line.trim() != "" {
+            line.clear();
+            answer.read_line(&mut line).unwrap();
+        }
+        answer
+    }
+
+    /// All containers of these benchmarks, past the relay.
+    pub fn containers(&self) -> Vec<Value> {
+        let mut body = String::new();
+        let filters = serde_json::json!({ "label": [LABEL] });
+        self.ask("containers/json?all=true&", Some(filters)).read_to_string(&mut body).unwrap();
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// The ids of those that die, with the moment at which podman's own stream of events said so.
+    pub fn deaths(&self) -> Receiver<(Instant, String)> {
+        let filters = serde_json::json!({ "type": ["container"], "event": ["died"], "label": [LABEL] });
+        let stream = self.ask("events?stream=true&", Some(filters));
+        let (tell, heard) = channel();
+        thread::spawn(move || {
+            for line in stream.lines().map_while(Result::ok) {
+                let now = Instant::now();
+                let event: Value = serde_json::from_str(&line).unwrap_or_default();
+                let id = event["Actor"]["ID"].as_str().unwrap_or_default().to_owned();
+                if tell.send((now, id)).is_err() {
+                    return;
+                }
+            }
+        });
+        heard
+    }
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        self.cli.remove_all();
+        let _ = kill_process(Pid::from_child(&self.service), Signal::TERM);
+        let _ = self.service.wait();
+    }
+}
+
+impl Cli {
+    /// What it printed; it must succeed.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let output = Command::new(&self.0).args(arguments).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "podman {}: {said}", arguments.join(" "));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// What it printed, whatever became of it: the way of a clean-up.
+    fn lines(&self, arguments: &[&str]) -> Vec<String> {
+        let output = Command::new(&self.0).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).output();
+        let text = output.map(|output| output.stdout).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
+    }
+
+    /// Removes every pod and volume of these benchmarks.
+    pub fn remove_all(&self) {
+        let pods = self.lines(&["pod", "ls", "-q", "--no-trunc", "--filter", &format!("label={LABEL}")]);
+        if !pods.is_empty() {
+            let with = |first: &[&str]| {
+                let all: Vec<&str> = first.iter().copied().chain(pods.iter().map(String::as_str)).collect();
+                self.lines(&all);
+            };
+            // Killed first, and a moment for podman to see it: else some removals take three seconds.
+            with(&["pod", "kill"]);
+            thread::sleep(Duration::from_millis(500));
+            with(&["pod", "rm", "-f", "-i", "-t", "0"]);
+        }
+        let of_ours = format!("label=project-flotta.io/device={DEVICE}");
+        for volume in self.lines(&["volume", "ls", "-q", "--filter", &of_ours]) {
+            self.lines(&["volume", "rm", "-f", &volume]);
+        }
+    }
+}
+
+fn clean_up_when_told_to_end(cli: Cli) {
+    let (mut told, tell) = UnixStream::pair().unwrap();
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::low_level::pipe::register(signal, tell.try_clone().unwrap()).unwrap();
+    }
+    thread::spawn(move || {
+        let _ = told.read(&mut [0]);
+        // Whoever could make one more pod goes first.
+        for child in children(std::process::id()) {
+            let _ = i32::try_from(child).ok().and_then(Pid::from_raw).map(|pid| kill_process(pid, Signal::KILL));
+        }
+        cli.remove_all();
+        std::process::exit(130);
+    });
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+/// What an agent is told so that it talks to this socket, and leaves its pods when it ends.
+pub fn environment(socket: &Path) -> [(&'static str, String); 3] {
+    [
+        ("EDGE_DEVICE_PODMAN_SOCKET", socket.display().to_string()),
+        ("EDGE_DEVICE_PODMAN_ROOTLESS_SOCKET", socket.with_extension("none").display().to_string()),
+        ("EDGE_DEVICE_WORKLOADS_ON_EXIT", "leave".into()),
+    ]
+}
