@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::common::mqtt::Mqtt;
-use crate::manifests::{DEVICE, big_pod, device, pod};
+use crate::manifests::{big_pod, device, pod};
 use crate::podman::{Podman, environment};
 use crate::record::Call;
+use crate::statuses::{Statuses, say};
 use crate::{relay, start_agent};
 
 pub fn run(binary: &Path, podman: &Podman) {
@@ -23,23 +24,18 @@ pub fn run(binary: &Path, podman: &Podman) {
     let agent = start_agent(binary, &manifests, &environment(&socket));
     agent.until_states("inactive", 2);
     let mut sensor = Mqtt::connect(&agent.mqtt, "sensor");
-    let mut statuses = Mqtt::connect(&agent.mqtt, "statuses");
+    let mut statuses = Statuses::of(&agent);
     let rest = Duration::from_secs(1);
     for (name, metric, what) in [
         ("small", "cpu", "1 container"),
         ("big", "mem", "2 containers, 1 init container, a ConfigMap's volume, an emptyDir"),
     ] {
-        statuses.subscribe(&format!("flotta/devices/{DEVICE}/workloads/default/{name}/#"));
         for round in 1..=3 {
-            for (value, state, verb) in [("20", "\"running\"", "start"), ("90", "\"inactive\"", "stop")] {
+            for (value, state, verb) in [("20", "running", "start"), ("90", "inactive", "stop")] {
                 record.quiet(rest);
                 let place = record.len();
-                std::io::Write::write_all(
-                    &mut sensor.0,
-                    &Mqtt::packet(&format!("flotta/metrics/{metric}"), value, None),
-                )
-                .unwrap();
-                statuses.until(state);
+                say(&mut sensor, metric, value);
+                statuses.until(name, |now| now == state);
                 record.quiet(rest);
                 let calls: Vec<Call> = record.since(place);
                 let changes = calls.iter().filter(|call| call.is_change()).count();

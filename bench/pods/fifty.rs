@@ -11,9 +11,10 @@ use serde_json::Value;
 
 use crate::common::figures::figures;
 use crate::common::mqtt::Mqtt;
-use crate::manifests::{COMMAND, DEVICE, LABEL, device, pod};
+use crate::manifests::{COMMAND, LABEL, device, pod};
 use crate::podman::{Podman, environment};
 use crate::record::{Call, Record};
+use crate::statuses::{Statuses, say};
 use crate::{relay, start_agent};
 
 const PODS: usize = 50;
@@ -27,16 +28,15 @@ pub fn run(binary: &Path, podman: &Podman) {
     let agent = start_agent(binary, &manifests, &environment(&socket));
     agent.until_states("inactive", PODS);
     let mut sensor = Mqtt::connect(&agent.mqtt, "sensor");
-    let mut statuses = Mqtt::connect(&agent.mqtt, "statuses");
-    statuses.subscribe(&format!("flotta/devices/{DEVICE}/workloads/#"));
+    let mut statuses = Statuses::of(&agent);
 
     record.quiet(Duration::from_secs(1));
     let (place, begin) = (record.len(), Instant::now());
-    set(&mut sensor, "20");
+    say(&mut sensor, "cpu", "20");
     let mut running = BTreeSet::new();
     let mut all_run = begin;
     while running.len() < PODS {
-        let (at, status) = next(&mut statuses);
+        let (at, status) = statuses.next();
         if status["state"] == "running" {
             running.insert(status["name"].to_string());
             all_run = at;
@@ -56,7 +56,7 @@ pub fn run(binary: &Path, podman: &Podman) {
 
     record.quiet(Duration::from_secs(2));
     let (place, begin) = (record.len(), Instant::now());
-    set(&mut sensor, "90");
+    say(&mut sensor, "cpu", "90");
     let gone = record.wait(place, "all pods are removed", |calls| {
         let answered = |call: &Call| call.name.starts_with("DELETE pods/").then_some(call.answered).flatten();
         let gone: Vec<Instant> = calls.iter().filter_map(answered).collect();
@@ -90,15 +90,6 @@ pub fn run(binary: &Path, podman: &Podman) {
     println!();
 }
 
-fn set(sensor: &mut Mqtt, value: &str) {
-    std::io::Write::write_all(&mut sensor.0, &Mqtt::packet("flotta/metrics/cpu", value, None)).unwrap();
-}
-
-fn next(statuses: &mut Mqtt) -> (Instant, Value) {
-    let (at, payload) = statuses.next();
-    (at, serde_json::from_slice(&payload).unwrap_or_default())
-}
-
 /// What the requests were, and how long podman took for them.
 fn of_calls(calls: &[Call]) {
     let mut by_name: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
@@ -116,7 +107,7 @@ fn of_calls(calls: &[Call]) {
 }
 
 /// Kills each pod's process from outside, one after the other, at any moment of podman's polling.
-fn kills(podman: &Podman, statuses: &mut Mqtt, record: &Record) {
+fn kills(podman: &Podman, statuses: &mut Statuses, record: &Record) {
     println!(
         "  Noticing: kill -9 of a container's process, each pod once; until a subscriber has read a status that says that"
     );
@@ -136,13 +127,7 @@ fn kills(podman: &Podman, statuses: &mut Mqtt, record: &Record) {
         thread::sleep(Duration::from_millis(300 + (n as u64 * 97) % 250));
         let begin = Instant::now();
         kill_process(pid, Signal::KILL).unwrap();
-        let of_it = |statuses: &mut Mqtt, runs: bool| loop {
-            let (at, status) = next(statuses);
-            if status["name"] == *name && (status["state"] == "running") == runs {
-                return at;
-            }
-        };
-        let at = of_it(statuses, false);
+        let at = statuses.until(&name, |state| state != "running");
         let died = loop {
             let (died, whose) = deaths.recv_timeout(Duration::from_secs(20)).expect("podman says who died");
             if whose == id {
@@ -152,7 +137,7 @@ fn kills(podman: &Podman, statuses: &mut Mqtt, record: &Record) {
         noticed.push(at - begin);
         said.push(died - begin);
         after.push(at.saturating_duration_since(died));
-        again.push(of_it(statuses, true) - begin);
+        again.push(statuses.until(&name, |state| state == "running") - begin);
     }
     let floor = figures("  kill to podman's event (the floor)", &mut said);
     let found = figures("  kill to the agent's status", &mut noticed);

@@ -10,9 +10,10 @@ use crate::common::agent::Agent;
 use crate::common::figures::figures;
 use crate::common::mqtt::Mqtt;
 use crate::echo::Echo;
-use crate::manifests::{DEVICE, device, pod};
+use crate::manifests::{device, pod};
 use crate::podman::{Podman, environment};
 use crate::record::Record;
+use crate::statuses::{Statuses, say};
 use crate::{relay, standin, start_agent};
 
 /// How a metric comes in.
@@ -24,7 +25,7 @@ enum Sensor {
 impl Sensor {
     fn write(&mut self, value: &str) {
         match self {
-            Sensor::Mqtt(mqtt) => mqtt.0.write_all(&Mqtt::packet("flotta/metrics/cpu", value, None)).unwrap(),
+            Sensor::Mqtt(mqtt) => say(mqtt, "cpu", value),
             Sensor::Http(stream) => stream.write_all(post(value).as_bytes()).unwrap(),
         }
     }
@@ -82,8 +83,7 @@ fn flips(
     let manifests = [device(), pod("w", &podman.image, Some("low"))];
     let agent: Agent = start_agent(binary, &manifests, &environment(socket));
     agent.until_states("inactive", 1);
-    let mut statuses = Mqtt::connect(&agent.mqtt, "statuses");
-    statuses.subscribe(&format!("flotta/devices/{DEVICE}/workloads/#"));
+    let mut statuses = Statuses::of(&agent);
     let mut echo = Echo::start();
     for (kind, count) in sensors {
         let mut sensor = match *kind {
@@ -109,12 +109,12 @@ fn flips(
             asked_first += usize::from(first > 0);
             sensor.read();
             if opens {
-                statuses.until("\"running\"");
+                statuses.until("w", |state| state == "running");
             } else {
                 record.wait(place, "the pod is removed", |calls| {
                     calls.iter().find(|call| call.name.starts_with("DELETE pods/")).and_then(|call| call.answered)
                 });
-                statuses.until("\"inactive\"");
+                statuses.until("w", |state| state == "inactive");
             }
         }
         let floor = figures("the floor", &mut floor);

@@ -25,6 +25,7 @@ mod podman;
 mod record;
 mod relay;
 mod standin;
+mod statuses;
 
 type Part = fn(&Path, &Podman);
 

@@ -13,7 +13,10 @@ use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::common::cost::children;
-use crate::manifests::{DEVICE, LABEL};
+use crate::manifests::LABEL;
+
+/// On every container of an agent under test.
+const OF_AGENTS: &str = "project-flotta.io/device=test-bench";
 
 /// The service ends, and all pods of these benchmarks go, when this is dropped, or when somebody ends the benchmark.
 pub struct Podman {
@@ -83,17 +86,17 @@ impl Podman {
         answer
     }
 
-    /// All containers of these benchmarks, past the relay.
+    /// All containers of the agents' pods, past the relay.
     pub fn containers(&self) -> Vec<Value> {
         let mut body = String::new();
-        let filters = serde_json::json!({ "label": [LABEL] });
+        let filters = serde_json::json!({ "label": [OF_AGENTS] });
         self.ask("containers/json?all=true&", Some(filters)).read_to_string(&mut body).unwrap();
         serde_json::from_str(&body).unwrap()
     }
 
     /// The ids of those that die, with the moment at which podman's own stream of events said so.
     pub fn deaths(&self) -> Receiver<(Instant, String)> {
-        let filters = serde_json::json!({ "type": ["container"], "event": ["died"], "label": [LABEL] });
+        let filters = serde_json::json!({ "type": ["container"], "event": ["died"], "label": [OF_AGENTS] });
         let stream = self.ask("events?stream=true&", Some(filters));
         let (tell, heard) = channel();
         thread::spawn(move || {
@@ -147,8 +150,7 @@ impl Cli {
             thread::sleep(Duration::from_millis(500));
             with(&["pod", "rm", "-f", "-i", "-t", "0"]);
         }
-        let of_ours = format!("label=project-flotta.io/device={DEVICE}");
-        for volume in self.lines(&["volume", "ls", "-q", "--filter", &of_ours]) {
+        for volume in self.lines(&["volume", "ls", "-q", "--filter", &format!("label={OF_AGENTS}")]) {
             self.lines(&["volume", "rm", "-f", &volume]);
         }
     }
