@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,13 +10,14 @@ use serde_json::Value;
 
 use crate::common::figures::figures;
 use crate::common::mqtt::Mqtt;
-use crate::manifests::{COMMAND, LABEL, device, pod};
+use crate::manifests::{device, pod};
 use crate::podman::{Podman, environment};
 use crate::record::{Call, Record};
 use crate::statuses::{Statuses, say};
-use crate::{relay, start_agent};
+use crate::{floor, relay, start_agent};
 
-const PODS: usize = 50;
+/// How many.
+pub const PODS: usize = 50;
 
 pub fn run(binary: &Path, podman: &Podman) {
     println!("{PODS} pods with one container each, real podman behind the relay.");
@@ -73,20 +73,7 @@ pub fn run(binary: &Path, podman: &Podman) {
     of_calls(&record.since(place));
     drop(agent);
 
-    println!(
-        "  Podman's own floor: {PODS} equal pods (network {network}) by its command line: pod create and run -d --pod, then"
-    );
-    println!("    pod stop and pod rm -f; one after the other, and 16 at a time.");
-    for at_once in [1, 16] {
-        let (floor_start, floor_stop) = floor(podman, &network, at_once);
-        for (what, ours, floor) in [("start", start, floor_start), ("stop", stop, floor_stop)] {
-            println!(
-                "    {at_once:>2} at a time, {what}: {:.2} s; the agent takes {:.2} of that",
-                floor.as_secs_f64(),
-                ours.as_secs_f64() / floor.as_secs_f64()
-            );
-        }
-    }
+    floor::run(podman, &network, start, stop);
     println!();
 }
 
@@ -115,14 +102,21 @@ fn kills(podman: &Podman, statuses: &mut Statuses, record: &Record) {
         "    it does not run. The floor: until podman's own stream of events says died, to us directly, of the same kill"
     );
     println!(
-        "    (podman 4 looks at its own events every 250 ms). Then until it runs again in place (retry after 1 s)."
+        "    (podman 4 looks for news every 250 ms, for each listener at other moments; so also from the moment at which"
+    );
+    println!(
+        "    the event passes the relay: the agent's own time). Then until it runs again in place (retry after 1 s)."
     );
     let deaths = podman.deaths();
-    let processes: Vec<(String, String, Pid)> = podman.containers().iter().filter_map(process).collect();
-    assert_eq!(processes.len(), PODS);
-    let (mut noticed, mut said, mut after, mut again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut noticed, mut said, mut by_event, mut again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let place = record.len();
-    for (n, (name, id, pid)) in processes.into_iter().enumerate() {
+    for n in 0..PODS {
+        let name = format!("w{n}");
+        let (id, pid) = podman
+            .containers()
+            .iter()
+            .find_map(|one| process(one, &name))
+            .expect("it runs, and nobody else removes it");
         // All parts of the 250 ms are met.
         thread::sleep(Duration::from_millis(300 + (n as u64 * 97) % 250));
         let begin = Instant::now();
@@ -136,53 +130,26 @@ fn kills(podman: &Podman, statuses: &mut Statuses, record: &Record) {
         };
         noticed.push(at - begin);
         said.push(died - begin);
-        after.push(at.saturating_duration_since(died));
+        by_event.push((id, begin, at));
         again.push(statuses.until(&name, |state| state == "running") - begin);
     }
     let floor = figures("  kill to podman's event (the floor)", &mut said);
     let found = figures("  kill to the agent's status", &mut noticed);
     println!("      over the floor: p50 {:+.1} ms, p99 {:+.1} ms", found[0] - floor[0], found[1] - floor[1]);
-    figures("  status after the event, kill by kill", &mut after);
+    let passed = |(id, begin, at): &(String, Instant, Instant)| {
+        at.checked_duration_since(record.event_with(*begin, ["\"died\"", id])?)
+    };
+    let mut after: Vec<Duration> = by_event.iter().filter_map(passed).collect();
+    figures("  the event at the relay to the agent's status", &mut after);
+    println!("      noticed before the event came, because a list was due: {}", PODS - after.len());
     figures("  kill to running again", &mut again);
     record.quiet(Duration::from_secs(1));
     of_calls(&record.since(place));
 }
 
-/// Workload, container and process of a container that is not podman's own.
-fn process(one: &Value) -> Option<(String, String, Pid)> {
-    let name = one["Labels"]["project-flotta.io/name"].as_str()?.to_owned();
-    let pid = one["Pid"].as_i64().filter(|_| one["IsInfra"] == false)?;
-    Some((name, one["Id"].as_str()?.to_owned(), Pid::from_raw(i32::try_from(pid).ok()?)?))
-}
-
-/// How long podman's command line takes for the same, so many at a time: to start them, and to stop and remove them.
-fn floor(podman: &Podman, network: &str, at_once: usize) -> (Duration, Duration) {
-    let start = each(at_once, |name| {
-        let create =
-            ["pod", "create", "--name", name, "--label", LABEL, "--network", network, "--exit-policy", "continue"];
-        podman.cli().run(&create);
-        let run = ["run", "-d", "--pod", name, "--label", LABEL, "--restart", "no", "--pull", "never", &podman.image];
-        podman.cli().run(&[&run[..], &COMMAND].concat());
-    });
-    let stop = each(at_once, |name| {
-        podman.cli().run(&["pod", "stop", name]);
-        podman.cli().run(&["pod", "rm", "-f", name]);
-    });
-    (start, stop)
-}
-
-fn each(at_once: usize, work: impl Fn(&str) + Sync) -> Duration {
-    let left = Mutex::new(0..PODS);
-    let begin = Instant::now();
-    thread::scope(|scope| {
-        for _ in 0..at_once {
-            scope.spawn(|| {
-                loop {
-                    let Some(n) = left.lock().unwrap().next() else { return };
-                    work(&format!("flotta-bench-{n}"));
-                }
-            });
-        }
-    });
-    begin.elapsed()
+/// Container and process of a pod with one container.
+fn process(one: &Value, name: &str) -> Option<(String, Pid)> {
+    let is_it = one["Labels"]["project-flotta.io/name"] == *name && one["IsInfra"] == false;
+    let pid = one["Pid"].as_i64().filter(|_| is_it)?;
+    Some((one["Id"].as_str()?.to_owned(), Pid::from_raw(i32::try_from(pid).ok()?)?))
 }

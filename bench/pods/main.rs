@@ -18,6 +18,7 @@ mod common;
 mod calls;
 mod echo;
 mod fifty;
+mod floor;
 mod idle;
 mod latency;
 mod manifests;

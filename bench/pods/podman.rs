@@ -9,14 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::common::cost::children;
-use crate::manifests::LABEL;
-
-/// On every container of an agent under test.
-const OF_AGENTS: &str = "project-flotta.io/device=test-bench";
+use crate::manifests::{DEVICE, LABEL};
 
 /// The service ends, and all pods of these benchmarks go, when this is dropped, or when somebody ends the benchmark.
 pub struct Podman {
@@ -70,15 +67,17 @@ impl Podman {
         &self.cli
     }
 
-    fn ask(&self, path: &str, filters: Option<Value>) -> BufReader<UnixStream> {
+    /// A request of our own, past the relay; its answer from the body on.
+    fn ask(&self, method: &str, path: &str, body: &str) -> BufReader<UnixStream> {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
-        let filters = filters.map_or(String::new(), |filters| format!("filters={}", encoded(&filters.to_string())));
-        // HTTP/1.0: the body is as it is, and ends with the connection.
-        write!(stream, "GET /v4.0.0/libpod/{path}{filters} HTTP/1.0\r\nHost: d\r\n\r\n").unwrap();
+        // HTTP/1.0: the answer's body is as it is, and ends with the connection.
+        let length = body.len();
+        write!(stream, "{method} /v4.0.0/libpod/{path} HTTP/1.0\r\nHost: d\r\nContent-Length: {length}\r\n\r\n{body}")
+            .unwrap();
         let mut answer = BufReader::new(stream);
         let mut line = String::new();
         answer.read_line(&mut line).unwrap();
-        assert!(line.contains(" 200 "), "{path}: {line}");
+        assert!(line.contains(" 20"), "{method} {path}: {line}");
         while line.trim() != "" {
             line.clear();
             answer.read_line(&mut line).unwrap();
@@ -86,18 +85,25 @@ impl Podman {
         answer
     }
 
+    /// Asks for something to be done; what podman says of it.
+    pub fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let mut answer = String::new();
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.ask(method, path, &body).read_to_string(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap_or_default()
+    }
+
     /// All containers of the agents' pods, past the relay.
     pub fn containers(&self) -> Vec<Value> {
-        let mut body = String::new();
-        let filters = serde_json::json!({ "label": [OF_AGENTS] });
-        self.ask("containers/json?all=true&", Some(filters)).read_to_string(&mut body).unwrap();
-        serde_json::from_str(&body).unwrap()
+        let filters = encoded(&json!({ "label": [of_agents()] }).to_string());
+        let listed = self.call("GET", &format!("containers/json?all=true&filters={filters}"), &Value::Null);
+        listed.as_array().cloned().unwrap_or_default()
     }
 
     /// The ids of those that die, with the moment at which podman's own stream of events said so.
     pub fn deaths(&self) -> Receiver<(Instant, String)> {
-        let filters = serde_json::json!({ "type": ["container"], "event": ["died"], "label": [OF_AGENTS] });
-        let stream = self.ask("events?stream=true&", Some(filters));
+        let filters = json!({ "type": ["container"], "event": ["died"], "label": [of_agents()] }).to_string();
+        let stream = self.ask("GET", &format!("events?stream=true&filters={}", encoded(&filters)), "");
         let (tell, heard) = channel();
         thread::spawn(move || {
             for line in stream.lines().map_while(Result::ok) {
@@ -150,7 +156,7 @@ impl Cli {
             thread::sleep(Duration::from_millis(500));
             with(&["pod", "rm", "-f", "-i", "-t", "0"]);
         }
-        for volume in self.lines(&["volume", "ls", "-q", "--filter", &format!("label={OF_AGENTS}")]) {
+        for volume in self.lines(&["volume", "ls", "-q", "--filter", &format!("label={}", of_agents())]) {
             self.lines(&["volume", "rm", "-f", &volume]);
         }
     }
@@ -170,6 +176,11 @@ fn clean_up_when_told_to_end(cli: Cli) {
         cli.remove_all();
         std::process::exit(130);
     });
+}
+
+/// On every container of an agent under test, and on its volumes.
+fn of_agents() -> String {
+    format!("project-flotta.io/device={DEVICE}")
 }
 
 fn encoded(text: &str) -> String {

@@ -29,6 +29,7 @@ impl Call {
 pub struct Record {
     calls: Mutex<Vec<Call>>,
     news: Condvar,
+    events: Mutex<Vec<(Instant, String)>>,
 }
 
 impl Record {
@@ -45,6 +46,18 @@ impl Record {
         let now = Instant::now();
         self.calls.lock().unwrap()[place].answered.get_or_insert(now);
         self.news.notify_all();
+    }
+
+    /// A piece of podman's stream of events, on its way to the agent.
+    pub fn event(&self, at: Instant, bytes: &[u8]) {
+        self.events.lock().unwrap().push((at, String::from_utf8_lossy(bytes).into_owned()));
+    }
+
+    /// When the first piece with both of these words passed, after a moment.
+    pub fn event_with(&self, after: Instant, words: [&str; 2]) -> Option<Instant> {
+        let events = self.events.lock().unwrap();
+        let fits = |(at, text): &&(Instant, String)| *at >= after && words.iter().all(|word| text.contains(word));
+        events.iter().find(fits).map(|(at, _)| *at)
     }
 
     /// How many there were.

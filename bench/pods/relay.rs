@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
@@ -27,12 +28,14 @@ fn pass(agent: UnixStream, to: &PathBuf, record: Arc<Record>) {
     // Podman is gone: so is the connection.
     let Ok(podman) = UnixStream::connect(to) else { return };
     let open: Arc<Mutex<Option<usize>>> = Arc::default();
+    let streams = Arc::new(AtomicBool::new(false));
     let (mut from_agent, mut to_podman) = (agent.try_clone().unwrap(), podman.try_clone().unwrap());
-    let (of_asking, asked) = (open.clone(), record.clone());
+    let (of_asking, asked, is_stream) = (open.clone(), record.clone(), streams.clone());
     thread::spawn(move || {
         let mut parser = Parser::default();
         copy(&mut from_agent, &mut to_podman, |bytes, now| {
             for request in parser.feed(bytes, now) {
+                is_stream.store(request.name() == "GET events", Ordering::Release);
                 *of_asking.lock().unwrap() = Some(asked.note(request.at, request.name()));
             }
         });
@@ -44,7 +47,12 @@ fn pass(agent: UnixStream, to: &PathBuf, record: Arc<Record>) {
             }
         };
         let (mut podman, mut agent) = (podman, agent);
-        copy(&mut podman, &mut agent, |_, _| answered());
+        copy(&mut podman, &mut agent, |bytes, now| {
+            answered();
+            if streams.load(Ordering::Acquire) {
+                record.event(now, bytes);
+            }
+        });
         answered();
     });
 }
