@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::cost::{cost, pss_kb};
+use crate::common::figures::figures;
 use crate::manifests::{device, pod};
 use crate::podman::{Podman, environment};
 use crate::{relay, start_agent};
@@ -40,6 +41,10 @@ pub fn run(binary: &Path, podman: &Podman) {
         calls.len() as f64 / seconds as f64,
         names.into_iter().collect::<Vec<_>>().join(", ")
     );
+    let mut took: Vec<Duration> = calls.iter().filter_map(|call| Some(call.answered? - call.at)).collect();
+    if !took.is_empty() {
+        figures("  until podman began to answer", &mut took);
+    }
     println!("  CPU of the agent       {:.3} % of a core", percent(of_agent.0, agent_after.0));
     println!("  written by the agent   {} bytes", agent_after.1 - of_agent.1);
     println!("  PSS of the agent       {} KiB", pss_kb(agent.pid()));

@@ -1,6 +1,6 @@
 //! What a subscriber reads of the agent's statuses.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -13,6 +13,8 @@ pub struct Statuses(Mqtt);
 impl Statuses {
     pub fn of(agent: &Agent) -> Statuses {
         let mut mqtt = Mqtt::connect(&agent.mqtt, "statuses");
+        // What no event tells the agent it finds by its next list, after 30 s at most.
+        mqtt.0.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         mqtt.subscribe(&format!("flotta/devices/{DEVICE}/workloads/#"));
         Statuses(mqtt)
     }
