@@ -31,7 +31,7 @@ lint:
 sim: ## Many seeds of the simulators: make sim SEEDS=10000
 	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --test simulator --test pods_simulator -- --nocapture
 
-bench: ## Benchmarks of the pure parts, then of the whole process; each prints its method.
+bench: ## Benchmarks of the pure parts, then of the whole process, then of pods (as root); each prints its method.
 	$(CARGO) bench
-	$(CARGO) build --release --bins
 	bench/run.sh
+	bench/pods.sh
