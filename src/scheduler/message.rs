@@ -45,7 +45,7 @@ impl Facts {
             state,
             reason,
             desired: book.desired.as_ref().map(|workload| Arc::as_ptr(workload) as usize),
-            handle: book.instances.last().map(|seen| seen.instance.handle.clone()),
+            handle: book.instances.iter().rfind(|seen| seen.runs()).map(|seen| seen.instance.handle.clone()),
             until: verdict.wake,
             cpu_quota_us,
             failures: book.backoff.failures,

@@ -41,6 +41,7 @@ pub(super) struct Found {
 /// Looks at one workload, or at all of them; what is newer than this look stays as it is.
 pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Result<Found, ApiError> {
     let look = inner.draw();
+    inner.table.covers(only);
     let looked = Looked { at_ns: inner.now_ns(), at: tokio::time::Instant::now() };
     let mut wanted = vec![inner.owned()];
     if let Some(id) = only {

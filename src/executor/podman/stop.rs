@@ -29,9 +29,13 @@ pub(super) async fn stop(inner: &Arc<Inner>, handle: &Handle) -> Result<End, Exe
             }
         }
     });
-    // Beside the calls, not before them.
+    // Beside the calls, not before them, and not on the thread that sends them.
+    let dir = inner.pod_dir(&entry.pod.name);
     let mark = async {
-        files::mark_stopping(&inner.pod_dir(&entry.pod.name));
+        let marked = tokio::task::spawn_blocking(move || files::mark_stopping(&dir)).await;
+        if let Err(why) = marked {
+            tracing::debug!(%why, "a stop was not marked");
+        }
         if let Some(entry) = inner.table.lock().pods.get_mut(handle) {
             entry.stopped = Some((inner.clock)());
         }

@@ -87,6 +87,18 @@ impl Table {
         self.lock().hints.insert(id);
     }
 
+    /// What was heard of before a look, the look sees.
+    pub(super) fn covers(&self, only: Option<&WorkloadId>) {
+        let mut state = self.lock();
+        match only {
+            Some(id) => drop(state.hints.remove(id)),
+            None => {
+                let State { hints, busy, .. } = &mut *state;
+                hints.retain(|id| busy.contains(id));
+            }
+        }
+    }
+
     /// The next workload to look at that nobody works on.
     pub(super) fn next_hint(&self) -> Option<WorkloadId> {
         let mut state = self.lock();
