@@ -168,7 +168,11 @@ fn sentence(book: &Book, facts: &Facts, reaches: &Reaches, gates: &Gates, now: N
             }
         }
         Reason::NotSupported => not_supported(book, reaches),
-        Reason::ExecutorUnreachable => facts.unreachable.clone().unwrap_or_default(),
+        Reason::ExecutorUnreachable => match (facts.unreachable.as_deref().unwrap_or_default(), &book.backoff.error) {
+            // It answers again; what failed meanwhile waits for its next try.
+            ("", Some((_, why))) => format!("{why}; tried again at {}", at(facts.until)),
+            (why, _) => why.to_owned(),
+        },
         Reason::ContainerDown => format!("{}{}", down(book, facts, now), because()),
         Reason::ImagePull => book.backoff.error.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
         Reason::StartFailed | Reason::StopFailed | Reason::ImagePullFailed | Reason::ForbiddenByPolicy => {
