@@ -113,7 +113,9 @@ impl World {
         let calls = |world: &World| world.agent.as_ref().map_or(0, |agent| agent.executor.calls());
         let before = calls(self);
         let said = lock(&self.agent.as_ref().expect("an agent").board).said;
+        let starts = self.podman.machine().starts;
         self.pass(IDLE).await;
+        assert_eq!(self.podman.machine().starts, starts, "nothing happens, nothing is started");
         let made = calls(self) - before;
         assert!(made <= IDLE.as_secs() / 10, "{made} calls in {} s", IDLE.as_secs());
         assert_eq!(lock(&self.agent.as_ref().expect("an agent").board).said, said, "nothing happens, nothing is said");
