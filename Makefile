@@ -12,12 +12,14 @@ run: ## Start the agent in the foreground with the examples; Ctrl-C ends it and 
 build:
 	$(CARGO) build --release --bins
 
-test-needs: ## What the tests talk to: mosquitto's own clients and broker, curl.
+test-needs: ## What the tests talk to: mosquitto's own clients and broker, curl; as root a podman service too.
 	@tests/needs.sh
+	@if [ "$$(id -u)" = 0 ]; then tests/podman.sh start >/dev/null; fi
 
 test: test-needs ## Every test, also those against real clients.
 	$(CARGO) build --bins
-	$(CARGO) test --workspace
+	@status=0; $(CARGO) test --workspace || status=$$?; \
+	if [ "$$(id -u)" = 0 ]; then tests/podman.sh stop; fi; exit $$status
 
 lint:
 	$(CARGO) fmt --all --check

@@ -100,6 +100,18 @@ pub enum PullPolicy {
     Never,
 }
 
+impl PullPolicy {
+    /// The one of the two that asks for more.
+    #[must_use]
+    pub fn stricter(self, other: PullPolicy) -> PullPolicy {
+        match (self, other) {
+            (PullPolicy::Always, _) | (_, PullPolicy::Always) => PullPolicy::Always,
+            (PullPolicy::IfNotPresent, _) | (_, PullPolicy::IfNotPresent) => PullPolicy::IfNotPresent,
+            (PullPolicy::Never, PullPolicy::Never) => PullPolicy::Never,
+        }
+    }
+}
+
 /// A key of a ConfigMap or Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRef {

@@ -26,6 +26,12 @@ impl Mono {
 pub struct Wall(pub i64);
 
 impl Wall {
+    /// How long after `earlier`; zero if before.
+    #[must_use]
+    pub fn since(self, earlier: Wall) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
     /// RFC 3339 in UTC with milliseconds: `2026-11-21T08:00:00.000Z`.
     #[must_use]
     pub fn rfc3339(self) -> String {

@@ -6,10 +6,14 @@ use crate::model::status::Reason;
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::workload::{RestartPolicy, Retry, SharedWorkload, SpecHash};
 
+use super::plan::StepAction;
+
 use std::time::Duration;
 
 /// A start that waits for something is tried again after this time even if nobody says that it is there.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// After an operation that nobody answered the next one comes at least this much later.
+const UNREACHABLE_WAIT: Duration = Duration::from_secs(1);
 /// A run this long resets the count of failures (SPEC "Retry").
 pub const RESET_AFTER: Duration = Duration::from_secs(600);
 
@@ -81,8 +85,8 @@ pub struct Book {
     pub desired: Option<SharedWorkload>,
     /// What is; more than one is a fault that is mended.
     pub instances: Vec<Seen>,
-    /// The operation under way.
-    pub operation: Option<Operation>,
+    /// The operation under way, and by whom.
+    pub operation: Option<(Operation, ExecutorId)>,
     /// The retry.
     pub backoff: Backoff,
     /// What was adopted rather than started by this agent.
@@ -110,6 +114,8 @@ pub struct Book {
     pub uncertain: Option<ExecutorId>,
     /// A CPU quota could not be told: not again before.
     pub limit_retry: Option<Mono>,
+    /// Why it could not be told; said as a warning until it can.
+    pub limit_error: Option<String>,
     /// Counts what was news about its instances.
     pub news: u64,
 }
@@ -136,6 +142,7 @@ impl Book {
             running_since: None,
             uncertain: None,
             limit_retry: None,
+            limit_error: None,
             news: 0,
         }
     }
@@ -188,8 +195,9 @@ impl Book {
                     self.note_down(&one.end, &instance.hash, now);
                 }
             }
-            // How one that has ended had ended is refined, at most.
-            (Some(Phase::Ended(_)), Phase::Ended(_)) => {}
+            // Of the same end more is known. Another one: nobody saw it run meanwhile.
+            (Some(Phase::Ended(before)), Phase::Ended(end))
+                if before.stopped || before.at.0 / 1000 == end.at.0 / 1000 => {}
             (_, Phase::Ended(end)) => self.note_end(end, &instance.hash, now),
         }
         match known.and_then(|at| self.instances.get_mut(at)) {
@@ -225,6 +233,26 @@ impl Book {
         self.backoff.error = Some((reason, message));
     }
 
+    /// Nobody answered: no failure of its own, and no reason to begin from scratch.
+    pub fn note_unreachable(&mut self, message: String, now: Now) {
+        let until = now.mono.plus(UNREACHABLE_WAIT);
+        self.backoff.until = self.backoff.until.max(Some(until));
+        if self.backoff.error.is_none() {
+            self.backoff.error = Some((Reason::ExecutorUnreachable, message));
+        }
+    }
+
+    /// What failed before and works now is no error any more. That a start failed stays one until a start does not.
+    pub fn note_success(&mut self, action: &StepAction) {
+        let starts = matches!(action, StepAction::Start(..) | StepAction::Resume(..));
+        let of_ends =
+            |(reason, _): &(Reason, String)| matches!(reason, Reason::StopFailed | Reason::ExecutorUnreachable);
+        if self.backoff.error.as_ref().is_some_and(|error| starts || of_ends(error)) {
+            self.backoff.error = None;
+            self.backoff.until = None;
+        }
+    }
+
     /// A part of it ended while others run on.
     fn note_down(&mut self, end: &End, hash: &SpecHash, now: Now) {
         let desired = self.desired.as_deref().filter(|w| w.hash == *hash);
@@ -238,7 +266,7 @@ impl Book {
 
     fn note_end(&mut self, end: &End, hash: &SpecHash, now: Now) {
         self.last_exit_code = end.code;
-        let ours = end.stopped || self.operation == Some(Operation::Stop);
+        let ours = end.stopped || self.operation.is_some_and(|(operation, _)| operation == Operation::Stop);
         let of_this_version = self.desired.as_ref().is_some_and(|w| w.hash == *hash);
         if ours || !of_this_version {
             self.running_since = None;

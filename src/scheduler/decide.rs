@@ -49,9 +49,22 @@ impl Situation<'_> {
         self.reaches.get(&executor).unwrap_or(&Reach::Absent)
     }
 
-    /// Until when a failed stop or removal is not tried again.
+    /// Until when a failed stop or removal is not tried again. That a start failed holds back no end.
     fn held_back(&self) -> Option<Mono> {
-        self.book.backoff.error.as_ref().and(self.book.backoff.until).filter(|until| *until > self.now)
+        let of_ends =
+            |(reason, _): &&(Reason, String)| matches!(reason, Reason::StopFailed | Reason::ExecutorUnreachable);
+        let error = self.book.backoff.error.as_ref().filter(of_ends);
+        error.and(self.waits())
+    }
+
+    /// Until when nothing is to be started.
+    fn waits(&self) -> Option<Mono> {
+        self.book.backoff.until.filter(|until| *until > self.now)
+    }
+
+    /// Starting it again in place was tried, and failed: a new one is needed.
+    fn failed_in_place(&self) -> bool {
+        self.book.backoff.error.as_ref().is_some_and(|(reason, _)| *reason != Reason::ExecutorUnreachable)
     }
 }
 
@@ -100,7 +113,7 @@ impl Verdict {
 /// Decides one workload. Pure: the same situation gives the same verdict.
 #[must_use]
 pub fn decide(at: &Situation<'_>) -> Verdict {
-    match at.book.operation {
+    match at.book.operation.map(|(operation, _)| operation) {
         None => settled(at),
         // One operation at a time: what else is to be done waits for its outcome.
         Some(Operation::Start) => Verdict::say(State::Deploying, Reason::Starting),
@@ -225,20 +238,22 @@ fn go_on(at: &Situation<'_>, desired: &Workload, keep: &Seen, cpu_quota_us: Opti
         Phase::Degraded(down) => down.iter().any(|one| awaited(at.book, one)),
         Phase::Starting(_) | Phase::Running | Phase::Ended(_) => false,
     };
-    if to_mend {
-        return mend(at, desired, keep, verdict);
+    if !to_mend {
+        return limit(at, keep, cpu_quota_us, verdict);
     }
-    limit(at, keep, cpu_quota_us, verdict)
-}
-
-/// In place after its retry interval; where that failed, or cannot be done, by a new one.
-fn mend(at: &Situation<'_>, desired: &Workload, keep: &Seen, verdict: Verdict) -> Verdict {
-    match (at.book.backoff.until.filter(|until| *until > at.now), &at.book.backoff.error) {
-        (Some(until), _) => verdict.until(Some(until)),
-        (None, None) if keep.instance.in_place => {
+    match (at.waits(), &at.book.backoff.error) {
+        // What runs of it follows its conditions meanwhile.
+        (Some(until), error) => {
+            let verdict = limit(at, keep, cpu_quota_us, verdict);
+            let wake = Some(verdict.wake.map_or(until, |wake| wake.min(until)));
+            let say = error.as_ref().map_or(verdict.say, |(reason, _)| Some(failing(*reason)));
+            Verdict { say, wake, ..verdict }
+        }
+        // In place; where that failed, or cannot be done, by a new one.
+        (None, _) if keep.instance.in_place && !at.failed_in_place() => {
             verdict.act(Action::Resume(keep.by, keep.instance.handle.clone(), desired.restart))
         }
-        (None, _) => end_of(at, keep, verdict.say),
+        (None, _) => end_of(at, keep, Some((State::Running, Reason::Stopping))),
     }
 }
 
@@ -259,18 +274,20 @@ fn after_end(at: &Situation<'_>, desired: &Workload, last: &Seen, end: &End) -> 
     // A gate that closed and opened again between two plans asks for a new run as well.
     // So does one that was stopped for a reason that is no more.
     let asked_again = end.stopped || at.book.falls.is_some_and(|seen| seen != at.falls);
-    match at.book.backoff.until.filter(|until| *until > at.now) {
+    let starting = Some((State::Deploying, Reason::Starting));
+    match (at.waits(), &at.book.backoff.error) {
         _ if !again && !asked_again && well => Verdict::say(State::Stopped, Reason::Completed),
         _ if !again && !asked_again => Verdict::say(State::Exited, Reason::Failed),
-        Some(until) if again && !end.stopped && at.book.backoff.error.is_none() => {
-            Verdict::say(State::Ready, Reason::BackOff).until(Some(until))
+        (Some(until), None) if again && !end.stopped => Verdict::say(State::Ready, Reason::BackOff).until(Some(until)),
+        (Some(until), Some((reason, _))) => {
+            let (state, reason) = failing(*reason);
+            Verdict::say(state, reason).until(Some(until))
         }
-        None if again && !asked_again && last.instance.in_place && at.book.backoff.error.is_none() => Verdict::say(
-            State::Deploying,
-            Reason::Starting,
-        )
-        .act(Action::Resume(last.by, last.instance.handle.clone(), desired.restart)),
-        _ => end_of(at, last, Some((State::Deploying, Reason::Starting))),
+        (None, _) if again && !asked_again && last.instance.in_place && !at.failed_in_place() => {
+            let resume = Action::Resume(last.by, last.instance.handle.clone(), desired.restart);
+            Verdict { say: starting, action: Some(resume), wake: None }
+        }
+        _ => end_of(at, last, starting),
     }
 }
 
@@ -293,7 +310,7 @@ fn start(at: &Situation<'_>, cpu_quota_us: Option<u32>) -> Verdict {
             None => starting,
         };
     }
-    match (at.book.backoff.until.filter(|until| *until > at.now), &at.book.backoff.error) {
+    match (at.waits(), &at.book.backoff.error) {
         (None, _) => starting.act(Action::Start(cpu_quota_us)),
         (Some(until), Some((reason, _))) => {
             let (state, reason) = failing(*reason);

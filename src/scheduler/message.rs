@@ -35,9 +35,11 @@ impl Facts {
     pub(super) fn of(book: &Book, say: (State, Reason), verdict: &Verdict, reaches: &Reaches, gates: &Gates) -> Facts {
         let (state, reason) = say;
         let gate_refs = book.desired.as_ref().map_or(&[][..], |workload| &workload.gates);
-        let cpu_quota_us = match gates.gate(gate_refs) {
-            Gate::Open { cpu_quota_us } => cpu_quota_us,
-            Gate::Closed { .. } => None,
+        // What is in force, not what is wished.
+        let cpu_quota_us = match (gates.gate(gate_refs), book.instances.last().map(|seen| seen.instance.quota)) {
+            (Gate::Open { .. }, Some(Quota::InForce(quota))) => quota,
+            (Gate::Open { .. }, Some(Quota::Stale)) | (Gate::Closed { .. }, _) => None,
+            (Gate::Open { cpu_quota_us }, Some(Quota::Fixed) | None) => cpu_quota_us,
         };
         Facts {
             state,
@@ -115,6 +117,7 @@ pub(super) fn status(
 fn warnings(book: &Book, workload: &Workload, facts: &Facts) -> Vec<String> {
     let mut warnings = workload.warnings.clone();
     warnings.extend(book.instances.iter().flat_map(|seen| seen.instance.warnings.iter().cloned()));
+    warnings.extend(book.limit_error.iter().map(|why| format!("LimitNotEnforced: the CPU quota: {why}")));
     let fixed = book.instances.iter().all(|seen| seen.instance.quota == Quota::Fixed);
     if facts.cpu_quota_us.is_some() && fixed && workload.kind != Kind::Pod {
         warnings.push(format!(

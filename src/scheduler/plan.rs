@@ -1,5 +1,7 @@
 //! The plan: the decision of every workload, within the limits on what goes on at once.
 
+use std::collections::BTreeMap;
+
 use crate::executor::{ExecutorId, Handle};
 use crate::gates::{Gate, Gates};
 use crate::model::id::WorkloadId;
@@ -12,9 +14,9 @@ use super::decide::{Action, Reaches, Situation, Verdict, decide};
 /// How much goes on at once. Starts and ends (with changes of quota) are bounded apart, so that slow ends do not hold starts up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Starts, in place too, under way at once.
+    /// Starts, in place too, under way at once, of each executor.
     pub starts: usize,
-    /// Stops, removals and changes of quota under way at once.
+    /// Stops, removals and changes of quota under way at once, of each executor.
     pub ends: usize,
 }
 
@@ -77,12 +79,13 @@ pub struct Plan {
 pub fn plan<'a>(books: impl ExactSizeIterator<Item = &'a Book>, gates: &Gates, world: &World<'_>, now: Mono) -> Plan {
     let mut verdicts = Vec::with_capacity(books.len());
     let (mut ends, mut starts) = (Vec::new(), Vec::new());
-    let (mut ending, mut starting) = (0usize, 0usize);
+    // Counted by executor: one that hangs holds up nothing but its own.
+    let (mut ending, mut starting) = (Count::new(), Count::new());
     let mut wake: Option<Mono> = None;
     for book in books {
         match book.operation {
-            Some(Operation::Start | Operation::Resume) => starting += 1,
-            Some(_) => ending += 1,
+            Some((Operation::Start | Operation::Resume, executor)) => *starting.entry(executor).or_default() += 1,
+            Some((_, executor)) => *ending.entry(executor).or_default() += 1,
             None => {}
         }
         let (gate, falls) = match &book.desired {
@@ -111,11 +114,21 @@ pub fn plan<'a>(books: impl ExactSizeIterator<Item = &'a Book>, gates: &Gates, w
         verdicts.push(verdict);
     }
     // What does not fit waits for an outcome, and an outcome makes a new plan.
-    ends.truncate(world.limits.ends.saturating_sub(ending));
+    ends.retain(|step| fits(&mut ending, step, world.limits.ends));
     starts.sort_by_key(|(priority, _)| std::cmp::Reverse(*priority));
-    starts.truncate(world.limits.starts.saturating_sub(starting));
-    ends.extend(starts.into_iter().map(|(_, step)| step));
+    let starts = starts.into_iter().map(|(_, step)| step);
+    ends.extend(starts.filter(|step| fits(&mut starting, step, world.limits.starts)));
     Plan { steps: ends, verdicts, wake }
+}
+
+/// Operations by executor.
+type Count = BTreeMap<ExecutorId, usize>;
+
+fn fits(count: &mut Count, step: &Step, limit: usize) -> bool {
+    let count = count.entry(step.executor).or_default();
+    let fits = *count < limit;
+    *count += usize::from(fits);
+    fits
 }
 
 fn earlier(a: Option<Mono>, b: Option<Mono>) -> Option<Mono> {

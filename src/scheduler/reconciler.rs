@@ -271,22 +271,20 @@ impl Reconciler {
             // It runs as before, and nothing but its quota is at stake.
             Ok(Outcome::Limited(instance)) => {
                 book.limit_retry = None;
+                book.limit_error = None;
                 book.observe(step.executor, instance, now);
             }
             Err(error) if matches!(step.action, StepAction::Limit(..)) => {
                 book.limit_retry = Some(now.mono.plus(LIMIT_RETRY));
-                if error.reason == Reason::ExecutorUnreachable {
-                    self.reaches.insert(step.executor, Reach::Unreachable(error.message));
-                    self.relist.push(step.executor);
-                }
+                book.limit_error = Some(error.message);
+                book.news = book.news.saturating_add(1);
+                self.relist.push(step.executor);
             }
             Err(error) if error.reason == Reason::ImagePull => {
                 book.note_waiting(error.reason, error.message, now);
             }
             Ok(outcome) => {
-                if book.backoff.error.take().is_some() {
-                    book.backoff.until = None;
-                }
+                book.note_success(&step.action);
                 match (outcome, step.action) {
                     (Outcome::Started(instance), _) => {
                         book.restarts = book.restarts.saturating_add(u64::from(book.ended_by_itself));
@@ -299,6 +297,16 @@ impl Reconciler {
                         });
                         book.restarts = book.restarts.saturating_add(u64::from(was_down));
                         book.ended_by_itself = false;
+                        if was_down && book.adopted.as_ref() == Some(&instance.handle) {
+                            book.adopted = None;
+                        }
+                        let same = |seen: &Seen| {
+                            seen.instance.handle == instance.handle && seen.instance.phase == instance.phase
+                        };
+                        if was_down && book.instances.iter().any(same) {
+                            let message = "it was started again, and is as it was".to_owned();
+                            book.note_failure(Reason::StartFailed, message, now);
+                        }
                         book.observe(step.executor, instance, now);
                     }
                     (Outcome::Stopped(end), StepAction::Stop(handle)) => {
@@ -314,12 +322,14 @@ impl Reconciler {
                     (_, _) => {}
                 }
             }
-            Err(error) => {
-                book.note_failure(error.reason, error.message.clone(), now);
+            // No failure of the workload's: whether the executor can be asked, the list tells that is asked for now.
+            Err(error) if error.reason == Reason::ExecutorUnreachable => {
+                book.note_unreachable(error.message, now);
                 book.uncertain = Some(step.executor);
-                if error.reason == Reason::ExecutorUnreachable {
-                    self.reaches.insert(step.executor, Reach::Unreachable(error.message));
-                }
+            }
+            Err(error) => {
+                book.note_failure(error.reason, error.message, now);
+                book.uncertain = Some(step.executor);
             }
         }
         let book = self.touch(&step.id);
@@ -330,7 +340,7 @@ impl Reconciler {
 }
 
 fn begin(book: &mut Book, step: &Step, gates: &Gates) {
-    book.operation = Some(match &step.action {
+    let operation = match &step.action {
         StepAction::Resume(..) => Operation::Resume,
         StepAction::Limit(..) => Operation::Limit,
         StepAction::Start(workload, _) => {
@@ -339,7 +349,8 @@ fn begin(book: &mut Book, step: &Step, gates: &Gates) {
         }
         StepAction::Stop(_) => Operation::Stop,
         StepAction::Remove(_) => Operation::Remove,
-    });
+    };
+    book.operation = Some((operation, step.executor));
 }
 
 /// Says what changed of one workload. What is begun in this turn is said in this turn.
@@ -353,7 +364,7 @@ fn say(
     out: &mut Output,
 ) {
     let mut verdict = verdict.clone();
-    if page.book.operation == Some(Operation::Stop) {
+    if page.book.operation.is_some_and(|(operation, _)| operation == Operation::Stop) {
         verdict.say = Some((State::Running, Reason::Stopping));
     }
     let from = page.said.as_ref().map(|(_, status)| status.state);

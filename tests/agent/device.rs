@@ -11,11 +11,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Longest wait for anything that has to happen.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct Device {
     dir: tempfile::TempDir,
     pub agent: Option<Agent>,
+    /// Where its podman listens; unless said, nowhere.
+    pub podman: PathBuf,
 }
 
 pub struct Agent {
@@ -28,7 +30,8 @@ impl Device {
     pub fn new() -> Device {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(dir.path().join("manifests")).expect("made");
-        Device { dir, agent: None }
+        let podman = dir.path().join("no-podman.sock");
+        Device { dir, agent: None, podman }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -59,7 +62,7 @@ impl Device {
             .env("EDGE_DEVICE_MANIFESTS_DIR", self.path("manifests"))
             .env("EDGE_DEVICE_HTTP_LISTEN", "127.0.0.1:0")
             .env("EDGE_DEVICE_MQTT_LISTEN", "127.0.0.1:0")
-            .env("EDGE_DEVICE_PODMAN_SOCKET", self.path("no-podman.sock"))
+            .env("EDGE_DEVICE_PODMAN_SOCKET", &self.podman)
             .env("EDGE_DEVICE_PODMAN_ROOTLESS_SOCKET", self.path("no-podman.sock"));
         command
     }
@@ -193,7 +196,11 @@ impl Agent {
         stream.set_read_timeout(Some(DEADLINE)).expect("set");
         let head = format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n\r\n", self.http);
         stream.write_all(head.as_bytes()).expect("sent");
+        let begin = seconds();
         for line in BufReader::new(stream).lines() {
+            // The stream says now and then that it is alive, so that reading it does not time out.
+            let late = seconds().saturating_sub(begin) > DEADLINE.as_secs();
+            assert!(!late, "{what}: not within {} s; now: {}", DEADLINE.as_secs(), self.get("/api/v1/workloads"));
             let line = line.unwrap_or_else(|why| panic!("{what}: {why}; now: {}", self.get("/api/v1/workloads")));
             let Some(data) = line.strip_prefix("data:") else { continue };
             let event: Value = serde_json::from_str(data.trim()).expect("an event");
@@ -227,15 +234,15 @@ pub fn lines(path: &Path) -> Vec<String> {
 
 /// Asks again and again, within the deadline, for what tells nobody when it changes.
 pub fn until_true(what: &str, mut is_true: impl FnMut() -> bool) {
-    let begin = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    loop {
-        if is_true() {
-            return;
-        }
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let waited = u64::try_from(now.tv_sec - begin.tv_sec).unwrap_or(0);
+    let begin = seconds();
+    while !is_true() {
+        let waited = seconds().saturating_sub(begin);
         assert!(waited < DEADLINE.as_secs(), "{what}: not within {} s", DEADLINE.as_secs());
         #[expect(clippy::disallowed_methods, reason = "the broker's clients are asked again, nothing rings")]
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+fn seconds() -> u64 {
+    u64::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec).unwrap_or(0)
 }

@@ -5,7 +5,7 @@ use flotta_agent::model::time::Wall;
 use serde_json::{Value as Json, json};
 
 use crate::machine::Machine;
-use crate::things::{Container, Labels, Reply, State, fail, reply};
+use crate::things::{Container, Labels, Pod, Reply, State, fail, reply};
 
 pub fn filters(request: &Request) -> Vec<String> {
     let text = request.query.iter().find(|(key, _)| *key == "filters").map(|(_, text)| text.as_str());
@@ -27,11 +27,21 @@ pub fn list(machine: &Machine, wanted: &[String]) -> Reply {
             "PodName": machine.pods.get(&one.pod).map(|pod| pod.name.as_str()),
             "State": one.state.word(), "ExitCode": one.exit_code, "IsInfra": one.infra, "Pid": one.pid,
             "ExitedAt": one.exited_ms.div_euclid(1000), "StartedAt": one.started_ms.div_euclid(1000),
-            "Labels": one.labels, "Exited": one.state == State::Exited,
+            "Labels": one.labels, "Exited": one.state == State::Exited && one.true_code.is_some(),
         })
     };
     let found: Vec<Json> = machine.containers.values().filter(|one| carries(&one.labels, wanted)).map(shown).collect();
     reply(200, &Json::Array(found))
+}
+
+/// Pods, also those that have no container yet.
+pub fn pods(machine: &Machine, wanted: &[String]) -> Reply {
+    let found = machine.pods.iter().filter(|(_, pod)| carries(&pod.labels, wanted));
+    let inside = |id: &str| -> Vec<Json> {
+        machine.containers.values().filter(|one| one.pod == id).map(|one| json!({ "Id": one.id })).collect()
+    };
+    let shown = |(id, pod): (&String, &Pod)| json!({ "Id": id, "Name": pod.name, "Containers": inside(id) });
+    reply(200, &Json::Array(found.map(shown).collect()))
 }
 
 pub fn inspect(machine: &Machine, id: &str) -> Reply {

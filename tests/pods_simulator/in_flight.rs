@@ -19,7 +19,9 @@ impl InFlight {
             ("POST", ["pods" | "containers", "create"], Some(body)) => {
                 serde_json::from_value(body["labels"].clone()).ok()
             }
-            ("DELETE", ["pods", id], _) => machine.pods.get(*id).map(|pod| pod.labels.clone()),
+            ("DELETE", ["pods", id], _) | ("POST", ["pods", id, _], _) => {
+                machine.pods.get(*id).map(|pod| pod.labels.clone())
+            }
             ("POST", ["containers", id, _], _) => machine.containers.get(*id).map(|one| one.labels.clone()),
             _ => None,
         };

@@ -122,7 +122,7 @@ fn the_same_seed_gives_the_same_run() {
 /// Seeds that once failed, each for a fault of its own.
 #[test]
 fn past_failures_stay_mended() {
-    for seed in [1, 2, 4, 11, 20, 34, 156, 1_185, 1_921] {
+    for seed in [1, 2, 4, 11, 20, 34, 156, 1_185, 1_367, 1_546, 1_921] {
         run(seed, false);
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
-use crate::answers::{filters, inspect, list, logs, volumes};
+use crate::answers::{filters, inspect, list, logs, pods, volumes};
 use crate::faults::Fault;
 use crate::in_flight::InFlight;
 use crate::machine::{Life, Machine};
@@ -173,6 +173,16 @@ impl Podman {
             ("GET", ["containers", "json"]) => list(&machine, &filters(request)),
             ("GET", ["containers", id, "json"]) => inspect(&machine, id),
             ("GET", ["containers", id, "logs"]) => logs(&machine, id),
+            ("GET", ["pods", "json"]) => pods(&machine, &filters(request)),
+            ("GET", ["pods", id, "json"]) => {
+                let infra = machine.containers.values().find(|one| one.infra && one.pod == *id);
+                infra.map_or_else(|| fail(404, "no such pod"), |one| reply(200, &json!({ "InfraContainerID": one.id })))
+            }
+            ("POST", ["pods", id, "kill"]) => kill_pod(&mut machine, id, late),
+            ("GET", ["volumes", name, "json"]) => match machine.volume(name) {
+                Json::Null => fail(404, "no such volume"),
+                volume => reply(200, &volume),
+            },
             ("GET", ["volumes", "json"]) => volumes(&machine, &filters(request)),
             ("GET", ["images", name, "exists"]) => empty(if machine.images.contains(*name) { 204 } else { 404 }),
             ("GET", ["images", name, "json"]) => match machine.images.contains(*name) {
@@ -331,6 +341,21 @@ fn kill(machine: &mut Machine, id: &str, late: bool) -> Reply {
     }
     machine.die(id, found.run, 137);
     empty(204)
+}
+
+fn kill_pod(machine: &mut Machine, id: &str, late: bool) -> Reply {
+    if !machine.pods.contains_key(id) {
+        return fail(404, "no such pod");
+    }
+    let running = machine.containers.values().filter(|one| one.pod == id && one.state.runs());
+    let running: Vec<String> = running.map(|one| one.id.clone()).collect();
+    if running.is_empty() {
+        return fail(409, "no running container: container state improper");
+    }
+    for one in running {
+        kill(machine, &one, late);
+    }
+    reply(200, &json!({ "Id": id, "Errs": null }))
 }
 
 fn whole(reply: Reply) -> Answer {

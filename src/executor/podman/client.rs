@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 
 use super::transport::{Answer, Pieces, Request, Transport};
-use super::wire::{Failure, Info, Inspected, Listed, PullLine, Volume};
+use super::wire::{Failure, Info, Inspected, Listed, ListedPod, PullLine, Volume};
 
 /// Questions: podman answers them in milliseconds, a swapping board in seconds.
 const ASK: Duration = Duration::from_secs(20);
@@ -121,10 +121,21 @@ impl Client {
         self.ask(&["info"], Vec::new()).await
     }
 
-    /// All containers that carry all of these labels, with the pods' own ones.
-    pub async fn list(&self, labels: &[String]) -> Result<Vec<Listed>, ApiError> {
-        let found: Option<Vec<Listed>> =
-            self.ask(&["containers", "json"], vec![("all", "true".into()), ("filters", filter(labels))]).await?;
+    /// All containers that carry all of these labels, with the pods' own ones. `sync`: podman asks the runtime about each,
+    /// which takes it long.
+    pub async fn list(&self, labels: &[String], sync: bool) -> Result<Vec<Listed>, ApiError> {
+        let mut query = vec![("all", "true".into()), ("filters", filter(labels))];
+        if sync {
+            query.push(("sync", "true".into()));
+        }
+        let found: Option<Vec<Listed>> = self.ask(&["containers", "json"], query).await?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// All pods that carry this label, also those without any container.
+    pub async fn pods(&self, label: &str) -> Result<Vec<ListedPod>, ApiError> {
+        let found: Option<Vec<ListedPod>> =
+            self.ask(&["pods", "json"], vec![("filters", filter(&[label.to_owned()]))]).await?;
         Ok(found.unwrap_or_default())
     }
 
@@ -143,6 +154,12 @@ impl Client {
     /// Makes a pod; its id.
     pub async fn create_pod(&self, body: Json) -> Result<String, ApiError> {
         self.create(&["pods", "create"], body).await
+    }
+
+    /// The id of a pod's own container.
+    pub async fn infra(&self, pod: &str) -> Result<String, ApiError> {
+        let pod: Json = self.ask(&["pods", pod, "json"], Vec::new()).await?;
+        Ok(pod["InfraContainerID"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Makes a container; its id.
@@ -171,6 +188,15 @@ impl Client {
         Ok(found.unwrap_or_default())
     }
 
+    /// A volume, if it is there.
+    pub async fn volume(&self, name: &str) -> Result<Option<Volume>, ApiError> {
+        match self.ask(&["volumes", name, "json"], Vec::new()).await {
+            Ok(volume) => Ok(Some(volume)),
+            Err(ApiError::Refused(404, _)) => Ok(None),
+            Err(why) => Err(why),
+        }
+    }
+
     /// Removes a volume; one that is not there is fine.
     pub async fn remove_volume(&self, name: &str) -> Result<(), ApiError> {
         absent_is_fine(self.call(DO, "DELETE", &["volumes", name], Vec::new(), None).await)
@@ -197,8 +223,17 @@ impl Client {
         }
     }
 
-    /// Removes a pod with all that is in it, whatever it does; one that is gone is fine.
-    pub async fn remove_pod(&self, id: &str) -> Result<(), ApiError> {
+    /// Removes a pod with all that is in it, whatever it does; one that is gone is fine. What runs of it is killed: podman
+    /// itself would wait for each container's grace period, one after the other.
+    pub async fn remove_pod(&self, id: &str, runs: bool) -> Result<(), ApiError> {
+        if runs {
+            let query = vec![("signal", "KILL".into())];
+            // What it cannot kill, if anything, the removal says.
+            if let Err(why @ ApiError::Unreachable(_)) = self.call(DO, "POST", &["pods", id, "kill"], query, None).await
+            {
+                return Err(why);
+            }
+        }
         absent_is_fine(self.call(DO, "DELETE", &["pods", id], vec![("force", "true".into())], None).await)
     }
 

@@ -28,6 +28,12 @@ pub fn shares(quota_us: u32, own: &[Option<u32>]) -> Vec<u32> {
     own.iter().map(part).collect()
 }
 
+/// Whether a process is there and a container's, as far as its control groups say.
+#[must_use]
+pub fn is_process_of(pid: i64, container: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|groups| groups.contains(container))
+}
+
 /// The CPU quota that the kernel holds a container to: `None`: it cannot be known; `Some(None)`: to none.
 #[must_use]
 pub fn in_force(pid: i64, container: &str) -> Option<Option<u32>> {

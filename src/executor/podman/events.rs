@@ -11,8 +11,9 @@ use crate::model::id::WorkloadId;
 
 /// Between two tries to connect: doubled each time, from the first to the last.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// An event that is older than a look, by at most this, is known. (By more: a clock jumped.)
-const KNOWN_NS: i64 = 10_000_000_000;
+/// Events arrive within this time: one that is dated before a look is only known if it comes so soon after it. (Later: the
+/// clock was set back.)
+const LATE: Duration = Duration::from_secs(2);
 
 /// Follows the events for ever.
 pub(super) async fn follow(inner: Arc<Inner>) {
@@ -21,18 +22,19 @@ pub(super) async fn follow(inner: Arc<Inner>) {
     // Seconds since 1970 of the last event: what came after it while nobody listened is replayed.
     let mut last: Option<i64> = None;
     loop {
-        // Not from later than now: the clock was set back, and podman would be silent until then.
+        // A clock that was set back must not make it wait for the future.
         let since = last.map(|last| last.min(inner.now_ns() / 1_000_000_000));
         match inner.client.events(&label, since).await {
             Ok(mut lines) => {
                 inner.forget_abilities();
+                inner.sweep_again();
                 // What happened while nobody listened, and from before the agent was there.
                 relist(&inner).await;
                 let mut any = false;
                 while let Ok(Some(line)) = lines.next().await {
                     any = true;
                     if let Ok(event) = serde_json::from_slice::<Event>(&line) {
-                        last = last.max(Some(event.time_nano / 1_000_000_000));
+                        last = Some(event.time_nano / 1_000_000_000);
                         heard(&inner, &event);
                     }
                 }
@@ -60,9 +62,8 @@ fn heard(inner: &Inner, event: &Event) {
     }
     let of = |name: &str| event.actor.attributes.get(name).map(String::as_str).unwrap_or_default();
     let Ok(id) = WorkloadId::try_new(of(labels::NAMESPACE), of(labels::NAME)) else { return };
-    let looked = inner.table.lock().looked_ns.get(&id).copied().unwrap_or(0);
-    let before = looked.saturating_sub(event.time_nano);
-    if (0..KNOWN_NS).contains(&before) && before > 0 {
+    let looked = inner.table.lock().looked.get(&id).copied();
+    if looked.is_some_and(|looked| event.time_nano < looked.at_ns && looked.at.elapsed() < LATE) {
         return;
     }
     inner.table.hint(id);

@@ -9,12 +9,12 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsE
 use std::path::Path;
 
 use super::translate::NewFile;
-use super::{Inner, labels};
 use crate::model::pod::HostPathType;
 use crate::model::policy::Policy;
+use crate::model::time::Wall;
 
-/// In a pod's directory: it was told to stop.
-const STOPPING: &str = "stopping";
+/// In a pod's directory: it was told to stop. No volume can be called so.
+const STOPPING: &str = ".stopping";
 
 /// Writes a pod's files anew. Volumes without files are there too, empty.
 pub(super) fn write<'a>(dir: &Path, files: &[NewFile], volumes: impl Iterator<Item = &'a str>) -> io::Result<()> {
@@ -25,16 +25,30 @@ pub(super) fn write<'a>(dir: &Path, files: &[NewFile], volumes: impl Iterator<It
     }
     make_private(dir)?;
     for volume in volumes {
-        fs::create_dir_all(dir.join(volume))?;
+        make_readable(dir, Path::new(volume))?;
     }
     for file in files {
         let path = dir.join(&file.path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+        if let Some(parent) = Path::new(&file.path).parent() {
+            make_readable(dir, parent)?;
         }
         let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         open.write_all(&file.bytes)?;
         open.set_permissions(Permissions::from_mode(file.mode))?;
+    }
+    Ok(())
+}
+
+/// Makes directories that containers see, whatever the agent's umask.
+fn make_readable(below: &Path, path: &Path) -> io::Result<()> {
+    let mut at = below.to_path_buf();
+    for part in path.components() {
+        at.push(part);
+        match fs::create_dir(&at) {
+            Ok(()) => fs::set_permissions(&at, Permissions::from_mode(0o755))?,
+            Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(why) => return Err(why),
+        }
     }
     Ok(())
 }
@@ -59,9 +73,18 @@ pub(super) fn mark_stopping(dir: &Path) {
     }
 }
 
-/// It is not stopping any more: it could not be stopped.
-pub(super) fn was_stopping(dir: &Path) -> bool {
-    dir.join(STOPPING).exists()
+/// When an agent told it to stop, if one did.
+pub(super) fn was_stopping(dir: &Path) -> Option<Wall> {
+    let told = fs::metadata(dir.join(STOPPING)).and_then(|mark| mark.modified()).ok()?;
+    let since = told.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Some(Wall(i64::try_from(since.as_millis()).unwrap_or(0)))
+}
+
+/// It runs on, and is not stopping any more.
+pub(super) fn unmark_stopping(dir: &Path) {
+    if let Err(why) = fs::remove_file(dir.join(STOPPING)) {
+        tracing::debug!(dir = %dir.display(), %why, "the mark of a stop cannot be taken away");
+    }
 }
 
 /// Checks a path of the device, or makes it. The error: what is wrong and what would be right.
@@ -88,10 +111,11 @@ pub(super) fn host_path(path: &str, kind: HostPathType, policy: Option<&Policy>)
     match kind {
         HostPathType::Any => must(found.is_some(), "path"),
         HostPathType::DirectoryOrCreate if found.is_none() => {
-            made(DirBuilder::new().recursive(true).mode(0o755).create(path))
+            made(make_readable(Path::new("/"), Path::new(path.trim_start_matches('/'))))
         }
         HostPathType::FileOrCreate if found.is_none() => {
-            made(OpenOptions::new().write(true).create_new(true).mode(0o644).open(path).map(drop))
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path);
+            made(file.and_then(|file| file.set_permissions(Permissions::from_mode(0o644))))
         }
         HostPathType::Directory | HostPathType::DirectoryOrCreate => {
             must(found.is_some_and(|found| found.is_dir()), "directory")
@@ -132,39 +156,4 @@ fn nearest(path: &Path) -> std::path::PathBuf {
 /// An emptyDir belongs to whoever runs in the pod.
 pub(super) fn open_to_all(mountpoint: &str) -> io::Result<()> {
     fs::set_permissions(mountpoint, Permissions::from_mode(0o777))
-}
-
-/// Makes a part of a volume.
-pub(super) fn make_part(mountpoint: &str, part: &str) -> io::Result<String> {
-    let path = Path::new(mountpoint).join(part);
-    fs::create_dir_all(&path)?;
-    fs::set_permissions(&path, Permissions::from_mode(0o777))?;
-    Ok(path.display().to_string())
-}
-
-/// Removes what pods that are no more have left: directories and volumes of ours. The error: the last thing that is left.
-pub(super) async fn sweep(inner: &Inner) -> Result<(), String> {
-    let is_there = |name: &str| {
-        let state = inner.table.lock();
-        state.pods.values().any(|entry| entry.pod.name == name)
-    };
-    let mut left = Ok(());
-    let entries = fs::read_dir(&inner.setting.pods_dir).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if !is_there(&name)
-            && let Err(why) = remove(&entry.path())
-        {
-            left = Err(format!("the files of pod {name}: {why}"));
-        }
-    }
-    for volume in inner.client.volumes(&[inner.owned()]).await.map_err(|why| why.to_string())? {
-        let pod = volume.labels.as_ref().and_then(|labels| labels.get(labels::POD));
-        if pod.is_some_and(|pod| !is_there(pod))
-            && let Err(why) = inner.client.remove_volume(&volume.name).await
-        {
-            left = Err(format!("volume {}: {why}", volume.name));
-        }
-    }
-    left
 }

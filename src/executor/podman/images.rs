@@ -5,25 +5,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::Inner;
 use crate::executor::{ExecutorError, ExecutorEvent};
 use crate::model::id::WorkloadId;
 use crate::model::pod::PullPolicy;
 use crate::model::status::Reason;
-use crate::model::time::Wall;
 
 /// Pulls at the same time.
 const PULLS: usize = 3;
+/// A pull that takes longer lets another one begin beside it: a registry that hangs does not hold up the others.
+const SLOW: Duration = Duration::from_secs(300);
 /// Remembered answers; more are asked for again.
 const REMEMBERED: usize = 1_000;
-/// A failure this old says nothing about now.
-const STALE_MS: i64 = 60_000;
-/// What was fetched for a start counts for it this long: another image of the same pod may take its time.
-const FETCHED_MS: i64 = 3_600_000;
 
 pub(super) struct Images {
     state: Mutex<State>,
@@ -42,8 +41,8 @@ struct State {
     there: BTreeSet<String>,
     /// Who waits for which pull.
     pulls: BTreeMap<String, BTreeSet<WorkloadId>>,
-    /// How a pull went for somebody who waited for it.
-    outcomes: BTreeMap<(WorkloadId, String), (Wall, Result<(), String>)>,
+    /// How a pull went for somebody who waited for it; kept until its start has used it.
+    outcomes: BTreeMap<(WorkloadId, String), Result<(), String>>,
     tasks: JoinSet<()>,
 }
 
@@ -53,11 +52,18 @@ impl Images {
     }
 
     pub(super) fn forget(&self, image: &str) {
-        self.lock().there.remove(image);
+        let mut state = self.lock();
+        state.there.remove(image);
+        state.outcomes.retain(|(_, of), _| of != image);
     }
 
     pub(super) fn forget_all(&self) {
         self.lock().there.clear();
+    }
+
+    /// A start has got what it waited for: the next one asks anew.
+    pub(super) fn used(&self, by: &WorkloadId) {
+        self.lock().outcomes.retain(|(id, _), _| id != by);
     }
 
     pub(super) fn abort(&self) {
@@ -70,59 +76,73 @@ fn is_local(image: &str) -> bool {
     image.starts_with("localhost/")
 }
 
-/// An image for a workload: there (with a warning, maybe), on its way, or not to be had.
+enum Standing {
+    /// It is there; with a warning, maybe.
+    There(Option<String>),
+    /// It has to be fetched.
+    Wanted,
+    /// It cannot be had.
+    Lost(String),
+}
+
+/// All images of a workload: there (with warnings, maybe), on their way, or not to be had. What is missing is fetched at the
+/// same time.
 pub(super) async fn ensure(
+    inner: &Arc<Inner>,
+    id: &WorkloadId,
+    wanted: &BTreeMap<&str, PullPolicy>,
+) -> Result<Vec<String>, ExecutorError> {
+    let (mut warnings, mut missing, mut lost) = (Vec::new(), Vec::new(), None);
+    for (image, policy) in wanted {
+        match standing(inner, id, image, *policy).await? {
+            Standing::There(warning) => warnings.extend(warning),
+            Standing::Wanted => missing.push(*image),
+            Standing::Lost(why) => lost = lost.or(Some(format!("image {image}: {why}"))),
+        }
+    }
+    if let Some(message) = lost {
+        // The next try asks anew.
+        inner.images.used(id);
+        return Err(ExecutorError { reason: Reason::ImagePullFailed, message });
+    }
+    if missing.is_empty() {
+        return Ok(warnings);
+    }
+    missing.iter().for_each(|image| begin(inner, id, image));
+    let plural = if missing.len() == 1 { "image" } else { "images" };
+    let message = format!("{plural} {} on the way", missing.join(", "));
+    Err(ExecutorError { reason: Reason::ImagePull, message })
+}
+
+async fn standing(
     inner: &Arc<Inner>,
     id: &WorkloadId,
     image: &str,
     policy: PullPolicy,
-) -> Result<Option<String>, ExecutorError> {
-    let now = (inner.clock)();
-    let key = (id.clone(), image.to_owned());
-    // Kept until the start goes on: another container of the pod may ask for the same image, or have to wait for its own.
-    let outcome = inner.images.lock().outcomes.get(&key).cloned();
-    let fresh = |(at, outcome): &(Wall, Result<(), String>)| {
-        now.0.saturating_sub(at.0) < if outcome.is_ok() { FETCHED_MS } else { STALE_MS }
-    };
-    let outcome = outcome.filter(fresh).map(|(_, outcome)| outcome);
-    let failed =
-        |why: String| ExecutorError { reason: Reason::ImagePullFailed, message: format!("image {image}: {why}") };
+) -> Result<Standing, ExecutorError> {
+    let outcome = inner.images.lock().outcomes.get(&(id.clone(), image.to_owned())).cloned();
     match (outcome, policy) {
-        (Some(Ok(())), _) => return Ok(None),
+        (Some(Ok(())), _) => return Ok(Standing::There(None)),
         // Better the image that is here than none: the device may be away from its registry for long.
         (Some(Err(why)), PullPolicy::Always) if there(inner, image).await? => {
-            return Ok(Some(format!(
+            return Ok(Standing::There(Some(format!(
                 "image {image} could not be pulled ({why}); the one that is here is used (imagePullPolicy: Always)"
-            )));
+            ))));
         }
-        (Some(Err(why)), _) => {
-            inner.images.lock().outcomes.remove(&key);
-            return Err(failed(format!("could not be pulled: {why}")));
-        }
+        (Some(Err(why)), _) => return Ok(Standing::Lost(format!("could not be pulled: {why}"))),
         (None, _) => {}
     }
-    match policy {
-        PullPolicy::Always if !is_local(image) => {}
-        _ if there(inner, image).await? => return Ok(None),
-        PullPolicy::Never => {
-            return Err(failed(
-                "is not here, and imagePullPolicy: Never forbids to pull it; load it with podman load".into(),
-            ));
-        }
-        _ if is_local(image) => {
-            return Err(failed(
-                "is not here; names under localhost/ are this device's own: build it, or podman load it".into(),
-            ));
-        }
-        PullPolicy::Always | PullPolicy::IfNotPresent => {}
-    }
-    begin(inner, id, image);
-    Err(ExecutorError { reason: Reason::ImagePull, message: format!("image {image} is being pulled") })
-}
-
-/// A start goes on: the next one asks anew.
-pub(super) fn used(inner: &Inner, id: &WorkloadId) {
-    inner.images.lock().outcomes.retain(|(of, _), _| of != id);
+    Ok(match policy {
+        PullPolicy::Always if !is_local(image) => Standing::Wanted,
+        _ if there(inner, image).await? => Standing::There(None),
+        PullPolicy::Never => Standing::Lost(
+            "is not here, and imagePullPolicy: Never forbids to pull it; load it with podman load".into(),
+        ),
+        _ if is_local(image) => Standing::Lost(
+            "is not here; names under localhost/ are this device's own: build it, or podman load it".into(),
+        ),
+        PullPolicy::Always | PullPolicy::IfNotPresent => Standing::Wanted,
+    })
 }
 
 async fn there(inner: &Arc<Inner>, image: &str) -> Result<bool, ExecutorError> {
@@ -152,14 +172,22 @@ fn begin(inner: &Arc<Inner>, id: &WorkloadId, image: &str) {
     }
     let (inner, image, slots) = (inner.clone(), image.to_owned(), inner.images.slots.clone());
     state.tasks.spawn(async move {
-        let _slot = slots.acquire_owned().await;
+        let slot = slots.acquire_owned().await;
         tracing::info!(image, "pulling");
-        let outcome = inner.client.pull(&image).await.map_err(|why| why.to_string());
+        let mut pull = std::pin::pin!(inner.client.pull(&image));
+        let outcome = match timeout(SLOW, &mut pull).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                drop(slot);
+                tracing::warn!(image, "is still being pulled");
+                pull.await
+            }
+        };
+        let outcome = outcome.map_err(|why| why.to_string());
         match &outcome {
             Ok(()) => tracing::info!(image, "pulled"),
             Err(why) => tracing::warn!(image, why, "could not be pulled"),
         }
-        let now = (inner.clock)();
         let waiting = {
             let mut state = inner.images.lock();
             let waiting = state.pulls.remove(&image).unwrap_or_default();
@@ -167,7 +195,7 @@ fn begin(inner: &Arc<Inner>, id: &WorkloadId, image: &str) {
                 state.outcomes.clear();
             }
             for id in &waiting {
-                state.outcomes.insert((id.clone(), image.clone()), (now, outcome.clone()));
+                state.outcomes.insert((id.clone(), image.clone()), outcome.clone());
             }
             waiting
         };

@@ -21,6 +21,8 @@ pub const CONTAINERS: &str = "project-flotta.io/containers";
 pub const GRACE: &str = "project-flotta.io/grace";
 /// On a pod: its podman volumes, separated by commas.
 pub const VOLUMES: &str = "project-flotta.io/volumes";
+/// On a pod: what the machine does not enforce of its spec, a line each.
+pub const WARNINGS: &str = "project-flotta.io/warnings";
 /// On a container: its name in the pod.
 pub const CONTAINER: &str = "project-flotta.io/container";
 /// On a container: `init` or `main`, a dot, and its place in the spec.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::client::ApiError;
 use super::observe::{self, Detail, Part, Pod};
-use super::table::{Entry, State};
-use super::{Inner, cpu, files, labels, limit};
+use super::table::{Entry, Looked, State};
+use super::{Inner, cpu, files, labels, limit, sweep};
 use crate::executor::{ExecutorError, ExecutorEvent, Handle, Instance, Quota};
 use crate::model::id::WorkloadId;
 use crate::model::status::Reason;
@@ -15,20 +16,17 @@ use crate::model::time::Wall;
 /// The most of a container's output that goes into a status.
 const TAIL_BYTES: usize = 1024;
 
+/// A pod that runs on so long after its grace period did not stop, and is not going to.
+const STOP_IS_OVER: Duration = Duration::from_secs(60);
+
 /// Everything of ours that is there.
 pub(super) async fn list(inner: &Arc<Inner>) -> Result<Vec<Instance>, ExecutorError> {
     let cannot = |why| inner.error(Reason::ExecutorUnreachable, "podman cannot be asked what is there", why);
-    // Held from before the look: what a start made after it would not be in the table.
-    let alone = if inner.swept.load(Ordering::Relaxed) { None } else { inner.making.try_write().ok() };
     let found = look(inner, None).await.map_err(cannot)?;
     // Asked for here so that no start has to wait for it.
     inner.abilities().await.map_err(cannot)?;
-    if alone.is_some() {
-        inner.swept.store(true, Ordering::Relaxed);
-        if let Err(why) = files::sweep(inner).await {
-            inner.swept.store(false, Ordering::Relaxed);
-            tracing::warn!(podman = inner.shown, %why, "what earlier pods left behind is still there: tried again at the next list");
-        }
+    if !inner.swept.swap(true, Ordering::Relaxed) {
+        sweep::sweep(inner).await;
     }
     Ok(found.instances)
 }
@@ -42,14 +40,19 @@ pub(super) struct Found {
 
 /// Looks at one workload, or at all of them; what is newer than this look stays as it is.
 pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Result<Found, ApiError> {
-    let (look, at_ns) = (inner.draw(), inner.now_ns());
+    let look = inner.draw();
+    let looked = Looked { at_ns: inner.now_ns(), at: tokio::time::Instant::now() };
     let mut wanted = vec![inner.owned()];
     if let Some(id) = only {
         wanted.push(format!("{}={}", labels::NAMESPACE, id.namespace()));
         wanted.push(format!("{}={}", labels::NAME, id.name()));
     }
-    let pods = observe::pods(inner.client.list(&wanted).await?);
+    let mut pods = observe::pods(inner.client.list(&wanted, false).await?);
+    if is_suspect(inner, &pods) {
+        pods = observe::pods(inner.client.list(&wanted, true).await?);
+    }
     learn_ends(inner, &pods).await?;
+    let now = (inner.clock)();
     let mut state = inner.table.lock();
     let concerns = |id: &WorkloadId| only.is_none_or(|only| only == id);
     let missing: Vec<Handle> = state
@@ -60,31 +63,34 @@ pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Resul
         })
         .map(|(handle, _)| handle.clone())
         .collect();
-    if !missing.is_empty() {
-        // Nobody took their volumes and files along: the next list looks for them.
-        inner.swept.store(false, Ordering::Relaxed);
+    let gone: Vec<(WorkloadId, Handle)> =
+        missing.into_iter().filter_map(|handle| Some((state.pods.remove(&handle)?.pod.id, handle))).collect();
+    if !gone.is_empty() {
+        // Whoever removed it left its files and volumes.
+        inner.sweep_again();
     }
-    let gone = missing.into_iter().filter_map(|handle| Some((state.pods.remove(&handle)?.pod.id, handle))).collect();
     match only {
-        Some(id) => drop(state.looked_ns.insert(id.clone(), at_ns)),
-        None => state.looked_ns = pods.iter().map(|pod| (pod.id.clone(), at_ns)).collect(),
+        Some(id) => drop(state.looked.insert(id.clone(), looked)),
+        None => state.looked = pods.iter().map(|pod| (pod.id.clone(), looked)).collect(),
     }
-    if only.is_none() {
-        let there = |id: &str| pods.iter().flat_map(Pod::parts).any(|part| part.at.id == id);
-        state.details.retain(|(id, _), _| there(id));
-    }
+    forget_old_ends(&mut state, &pods, only.is_none());
     let mut instances = Vec::with_capacity(pods.len());
     for pod in pods {
         let handle = Handle(pod.pod_id.as_str().into());
         let known = state.pods.get(&handle);
         if known.is_none_or(|entry| entry.look < look) {
-            let entry = match known {
+            let mut entry = match known {
                 Some(entry) => Entry { pod, look, ..entry.clone() },
                 None => {
                     let stopped = files::was_stopping(&inner.pod_dir(&pod.name));
                     Entry { stopped, ..Entry::new(pod, look) }
                 }
             };
+            let over = |since: Wall| now.since(since) > entry.pod.grace.saturating_add(STOP_IS_OVER);
+            if entry.stopped.is_some_and(over) && entry.pod.parts().any(|part| part.at.runs()) {
+                entry.stopped = None;
+                files::unmark_stopping(&inner.pod_dir(&entry.pod.name));
+            }
             state.pods.insert(handle.clone(), entry);
         }
         instances.extend(instance(inner, &state, &handle));
@@ -95,18 +101,43 @@ pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Resul
 /// A pod of the table as an instance.
 pub(super) fn instance(inner: &Inner, state: &State, handle: &Handle) -> Option<Instance> {
     let entry = state.pods.get(handle)?;
-    let warnings = entry.warnings.iter().chain(&entry.limit_warnings).cloned().collect();
+    let warnings = entry.pod.warnings.iter().chain(&entry.limit_warnings).cloned().collect();
     Some(Instance {
         id: entry.pod.id.clone(),
         hash: entry.pod.hash.clone(),
         handle: handle.clone(),
-        phase: entry.pod.phase(&state.details, entry.stopped),
+        phase: entry.pod.phase(&state.details, entry.stopped.is_some()),
         started_at: entry.pod.started_at(),
         warnings,
         look: entry.look,
         quota: quota(inner, entry),
-        in_place: entry.pod.in_place() && !entry.stopped,
+        in_place: entry.pod.in_place() && entry.stopped.is_none(),
     })
+}
+
+/// Of what is there only the last end of each container is kept.
+fn forget_old_ends(state: &mut State, pods: &[Pod], all: bool) {
+    let parts = || pods.iter().flat_map(Pod::parts);
+    let is_old = |(id, at): &(String, i64)| match parts().find(|part| part.at.id == *id) {
+        Some(part) => part.at.ended() && part.at.exited_at != *at,
+        None => all,
+    };
+    state.details.retain(|key, _| !is_old(key));
+    if all {
+        state.suspected.retain(|(id, pid)| parts().any(|part| part.at.id == *id && part.at.pid == *pid));
+    }
+}
+
+/// Whether podman says of a container that it runs, and its process is not there: its monitor was killed with it, so nobody
+/// told podman. Once for each process: an agent that has other processes' numbers (in a container of its own) sees none.
+fn is_suspect(inner: &Inner, pods: &[Pod]) -> bool {
+    let running = pods.iter().flat_map(Pod::parts).filter(|part| part.at.runs() && part.at.pid > 0);
+    let mut state = inner.table.lock();
+    let mut found = false;
+    for part in running.filter(|part| !cpu::is_process_of(part.at.pid, &part.at.id)) {
+        found |= state.suspected.insert((part.at.id.clone(), part.at.pid));
+    }
+    found
 }
 
 /// Whether what was told holds: the kernel is asked, which costs no call of podman's.

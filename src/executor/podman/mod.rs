@@ -29,6 +29,7 @@ mod look;
 pub mod observe;
 mod start;
 mod stop;
+mod sweep;
 mod table;
 pub mod translate;
 pub mod transport;
@@ -38,7 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Notify, RwLock, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 
 use self::client::{ApiError, Client};
@@ -93,8 +94,6 @@ struct Inner {
     hinted: Notify,
     /// What pods that are no more left was looked for, and is gone.
     swept: AtomicBool,
-    /// Starts read it: nothing is swept while a pod is being made.
-    making: RwLock<()>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +130,6 @@ impl PodmanExecutor {
             abilities: Mutex::new(None),
             hinted: Notify::new(),
             swept: AtomicBool::new(false),
-            making: RwLock::new(()),
         });
         let follow = tokio::spawn(events::follow(inner.clone()));
         let look = tokio::spawn(look::at_hints(inner.clone()));
@@ -181,6 +179,11 @@ impl Executor for PodmanExecutor {
 impl Inner {
     fn draw(&self) -> u64 {
         self.looks.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// Something may have been left behind: looked for after the next list.
+    fn sweep_again(&self) {
+        self.swept.store(false, Ordering::Relaxed);
     }
 
     fn owned(&self) -> String {

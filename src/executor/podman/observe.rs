@@ -25,6 +25,8 @@ pub struct Pod {
     pub grace: Duration,
     /// Its podman volumes.
     pub volumes: Vec<String>,
+    /// What the machine does not enforce of its spec.
+    pub warnings: Vec<String>,
     /// The container that holds its namespaces, if it is there.
     pub infra: Option<Listed>,
     /// How many containers it has when it is whole.
@@ -80,6 +82,7 @@ pub fn pods(listed: Vec<Listed>) -> Vec<Pod> {
             hash: SpecHash(hash),
             grace: Duration::ZERO,
             volumes: Vec::new(),
+            warnings: Vec::new(),
             infra: None,
             expected: 0,
             init: Vec::new(),
@@ -89,6 +92,7 @@ pub fn pods(listed: Vec<Listed>) -> Vec<Pod> {
             pod.expected = label(labels::CONTAINERS).parse().unwrap_or(usize::MAX);
             pod.grace = Duration::from_secs(label(labels::GRACE).parse().unwrap_or(30));
             pod.volumes = label(labels::VOLUMES).split(',').filter(|v| !v.is_empty()).map(str::to_owned).collect();
+            pod.warnings = label(labels::WARNINGS).lines().map(str::to_owned).collect();
             pod.infra = Some(container);
             continue;
         }
@@ -129,7 +133,11 @@ impl Pod {
     /// What is down of it can be started again in place.
     #[must_use]
     pub fn in_place(&self) -> bool {
-        self.is_whole() && self.has_namespaces() && self.failed_init().is_none()
+        self.is_whole() && self.has_namespaces() && self.failed_init().is_none() && !self.is_being_removed()
+    }
+
+    fn is_being_removed(&self) -> bool {
+        self.parts().map(|part| &part.at).chain(&self.infra).any(Listed::is_being_removed)
     }
 
     fn failed_init(&self) -> Option<&Part> {
@@ -159,15 +167,17 @@ impl Pod {
     #[must_use]
     pub fn phase(&self, details: &Details, stopped: bool) -> Phase {
         let runs = self.parts().any(|part| part.at.runs());
+        if !runs && self.is_being_removed() {
+            return Phase::Ended(End { how: "its removal was cut off".into(), ..cut_off_start() });
+        }
         if stopped && !runs {
             return Phase::Ended(self.end(details, true));
         }
         if !self.is_whole() {
-            // All of it was there before the first one was started: somebody removed a part.
-            return if runs { Phase::Degraded(vec![removed()]) } else { Phase::Ended(cut_off_start()) };
+            return if runs { Phase::Degraded(vec![missing(self)]) } else { Phase::Ended(cut_off_start()) };
         }
         if let Some(part) = self.failed_init().filter(|_| !runs) {
-            let end = self.end_of(part, details, false);
+            let end = end_of(part, details, false);
             return Phase::Ended(End { how: format!("init container {}: {}", part.name, end.how), ..end });
         }
         let never = |part: &&Part| !part.at.runs() && !part.at.ended();
@@ -186,7 +196,7 @@ impl Pod {
             .main
             .iter()
             .filter(|part| part.at.ended())
-            .map(|part| Down { name: part.name.clone(), end: self.end_of(part, details, false) })
+            .map(|part| Down { name: part.name.clone(), end: end_of(part, details, false) })
             .collect();
         if down.len() == self.main.len() {
             return Phase::Ended(self.end(details, false));
@@ -202,8 +212,7 @@ impl Pod {
 
     /// The end of all of it: the first bad one speaks for the pod.
     fn end(&self, details: &Details, stopped: bool) -> End {
-        let ends: Vec<(&Part, End)> =
-            self.main.iter().map(|part| (part, self.end_of(part, details, stopped))).collect();
+        let ends: Vec<(&Part, End)> = self.main.iter().map(|part| (part, end_of(part, details, stopped))).collect();
         let last = ends.iter().map(|(_, end)| end.at).max().unwrap_or_default();
         let bad = ends.iter().find(|(part, end)| part.at.ended() && end.code != Some(0));
         match bad.or(ends.first()) {
@@ -213,18 +222,6 @@ impl Pod {
             Some((_, end)) => End { at: last, ..end.clone() },
             None => End { at: last, stopped, ..cut_off_start() },
         }
-    }
-
-    fn end_of(&self, part: &Part, details: &Details, stopped: bool) -> End {
-        let end = end_of(part, details, stopped);
-        // Podman says `exited` of what the machine's restart cut off, with the code and the time of an end before that.
-        // (A clock that was set back makes the same times, and lets the pod's own container run.)
-        let lost = part.at.ended() && part.at.exited_at < part.at.started_at;
-        if !lost || self.infra.as_ref().is_none_or(|infra| !infra.ended()) {
-            return end;
-        }
-        let how = "cut off by a restart of the machine".to_owned();
-        End { code: None, at: Wall(0), how, tail: String::new(), cut_off: true, stopped }
     }
 }
 
@@ -240,11 +237,14 @@ fn cut_off_start() -> End {
     }
 }
 
-/// A part that is not listed any more, while others run.
-fn removed() -> Down {
-    let how = "it is not there any more; somebody removed it".to_owned();
-    let end = End { code: None, at: Wall(0), how, tail: String::new(), cut_off: false, stopped: false };
-    Down { name: "?".into(), end }
+/// Somebody removed containers of it.
+fn missing(pod: &Pod) -> Down {
+    let there = pod.init.len().saturating_add(pod.main.len());
+    let how = match &pod.infra {
+        Some(_) => format!("only {there} of its {} containers are there: somebody removed the others", pod.expected),
+        None => "the pod's own container, which holds its network, was removed".to_owned(),
+    };
+    Down { name: "missing".into(), end: End { code: None, stopped: false, how, ..cut_off_start() } }
 }
 
 fn end_of(part: &Part, details: &Details, stopped: bool) -> End {
@@ -283,6 +283,7 @@ mod tests {
             pod_name: "w-abc".into(),
             state: state.into(),
             exit_code: code,
+            exited: state == "exited",
             exited_at: if state == "exited" { 100 } else { -62_135_596_800 },
             started_at: if state == "created" { -62_135_596_800 } else { 50 },
             is_infra: role.is_empty(),
@@ -314,18 +315,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_restart_of_the_machine_cut_off_did_not_end_well() {
-        // Podman says: exited, with code 0, at a time before it was started.
-        let cut = |role| Listed { exited_at: 10, ..listed(role, "exited", 0) };
-        let end = |infra: Listed| {
-            let pods = pods(vec![infra, listed("init.0", "exited", 0), cut("main.0"), cut("main.1")]);
-            match pods.first().map(|pod| pod.phase(&Details::new(), false)) {
-                Some(Phase::Ended(end)) => (end.code, end.cut_off),
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(end(cut("")), (None, true));
-        assert_eq!(end(listed("", "running", 0)), (Some(0), false), "it is the clock that was set back");
+    fn what_podman_5_says_of_a_pod_after_a_power_cut_is_no_end() {
+        let cut_off = |role: &str| Listed { exited: false, ..listed(role, "exited", 0) };
+        let infra = Listed { exited: false, ..listed("", "exited", 0) };
+        let pods = pods(vec![infra, cut_off("init.0"), cut_off("main.0"), cut_off("main.1")]);
+        let pod = pods.first().expect("a pod");
+        assert_eq!((pod.phase(&Details::new(), false), pod.in_place()), (Phase::Unfinished, true));
     }
 
     #[test]
@@ -336,7 +331,6 @@ mod tests {
             ("created", ("-", 0), ("-", 0), ("-", 0), "ended None true false"),
             ("created", made, made, ("-", 0), "ended None true false"),
             ("created", made, made, made, "unfinished"),
-            ("running", well, runs, ("-", 0), "degraded ? false"),
             ("running", runs, made, made, "starting"),
             ("running", ("paused", 0), made, made, "starting"),
             ("running", well, made, made, "unfinished"),
@@ -352,6 +346,11 @@ mod tests {
             ("exited", well, well, well, "ended Some(0) false false"),
             ("created", well, made, made, "unfinished"),
             ("running", well, ("unknown", -1), runs, "degraded main.0 true"),
+            ("running", well, runs, ("-", 0), "degraded missing false"),
+            ("-", well, runs, runs, "degraded missing false"),
+            ("running", well, ("removing", 0), well, "ended None true false"),
+            ("removing", well, well, well, "ended None true false"),
+            ("running", well, ("removing", 0), runs, "degraded main.0 false"),
         ] {
             assert_eq!(phase(infra, init, a, b), expected, "{infra} {init:?} {a:?} {b:?}");
         }

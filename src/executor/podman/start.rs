@@ -1,16 +1,16 @@
 //! Starting a pod, and starting again in place what is down of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::client::ApiError;
 use super::files::{self, HostPathError};
 use super::observe::Part;
-use super::table::{Busy, Entry};
-use super::translate::{Blueprint, NewContainer, bind, pod_name, translate};
-use super::{Inner, images, limit, look};
+use super::table::Busy;
+use super::translate::{Blueprint, NewContainer, pod_name, translate};
+use super::{Inner, images, labels, limit, look};
 use crate::executor::{ExecutorError, Handle, Instance};
-use crate::model::pod::{PodJob, Volume};
+use crate::model::pod::{PodJob, PullPolicy, Volume};
 use crate::model::status::Reason;
 use crate::model::workload::{Payload, RestartPolicy, SourceKind, Workload};
 
@@ -24,17 +24,14 @@ pub(super) async fn start(
         return Err(failed(Reason::InvalidSpec, format!("{} is not a pod", workload.id)));
     };
     let _busy = Busy::with(inner, &workload.id);
-    let _making = inner.making.read().await;
     let abilities =
         inner.abilities().await.map_err(|why| inner.error(Reason::StartFailed, "podman's abilities", why))?;
     let name = pod_name(workload);
     let mut blueprint = translate(workload, job, &inner.place(abilities, &name), cpu_quota_us);
     for again in [true, false] {
-        for container in &blueprint.containers {
-            let warning = images::ensure(inner, &workload.id, &container.image, container.pull).await?;
-            blueprint.warnings.extend(warning);
-        }
-        images::used(inner, &workload.id);
+        blueprint.warn(&images::ensure(inner, &workload.id, &images_of(&blueprint)).await?);
+        // Whatever comes of it: the next start asks anew, for the image may be what is to be mended.
+        inner.images.used(&workload.id);
         check_paths(inner, workload, &blueprint)?;
         match make(inner, workload, job, &blueprint).await {
             Ok(handle) => return started(inner, workload, &handle, &blueprint, cpu_quota_us).await,
@@ -47,6 +44,16 @@ pub(super) async fn start(
         }
     }
     Err(failed(Reason::StartFailed, format!("pod {name} cannot be made")))
+}
+
+/// Each image once, with the strictest wish of those who use it.
+fn images_of(blueprint: &Blueprint) -> BTreeMap<&str, PullPolicy> {
+    let mut images = BTreeMap::new();
+    for container in &blueprint.containers {
+        let strictest = images.entry(container.image.as_str()).or_insert(container.pull);
+        *strictest = container.pull.stricter(*strictest);
+    }
+    images
 }
 
 enum Failed {
@@ -78,7 +85,7 @@ async fn make(inner: &Arc<Inner>, workload: &Workload, job: &PodJob, blueprint: 
         Ok(()) => Ok(Handle(pod_id.into())),
         Err(why) => {
             if let Err(also) = discard(inner, &pod_id, blueprint).await {
-                inner.swept.store(false, Ordering::Relaxed);
+                inner.sweep_again();
                 tracing::warn!(pod = blueprint.name, why = %also, "what a failed start left cannot be removed: tried again at the next list");
             }
             Err(why)
@@ -89,23 +96,24 @@ async fn make(inner: &Arc<Inner>, workload: &Workload, job: &PodJob, blueprint: 
 /// The pod itself. One of the same name that is ours is what an earlier start left: it goes first.
 async fn create_pod(inner: &Arc<Inner>, workload: &Workload, blueprint: &Blueprint) -> Result<String, ExecutorError> {
     let what = format!("pod {} cannot be made", blueprint.name);
-    let error = |why| inner.error(Reason::StartFailed, &what, why);
+    let error = |why| {
+        // It may be there all the same, half or whole.
+        inner.sweep_again();
+        inner.error(Reason::StartFailed, &what, why)
+    };
     match inner.client.create_pod(blueprint.pod.clone()).await {
         Err(ApiError::Refused(_, words)) if words.contains("already exists") || words.contains("in use") => {
-            look::look(inner, Some(&workload.id)).await.map_err(error)?;
-            let left = {
-                let state = inner.table.lock();
-                let ours = |(_, entry): &(&Handle, &Entry)| entry.pod.name == blueprint.name;
-                state.pods.iter().find(ours).map(|(handle, _)| handle.clone())
-            };
-            let Some(left) = left else {
+            // Asked for as a pod: one whose creation was cut off has no container that a list would show.
+            let ours = inner.client.pods(&inner.owned()).await.map_err(error)?;
+            let Some(left) = ours.into_iter().find(|pod| pod.name == blueprint.name) else {
                 return Err(failed(
                     Reason::StartFailed,
                     format!("{what}: {words}, and it is not this agent's: remove or rename it"),
                 ));
             };
-            inner.client.remove_pod(&left.0).await.map_err(error)?;
-            inner.table.lock().pods.remove(&left);
+            tracing::info!(workload = %workload.id, pod = left.name, "what an earlier start left is removed");
+            inner.client.remove_pod(&left.id, true).await.map_err(error)?;
+            inner.table.lock().pods.remove(&Handle(left.id.into()));
             inner.client.create_pod(blueprint.pod.clone()).await.map_err(error)
         }
         other => other.map_err(error),
@@ -119,13 +127,12 @@ async fn fill(inner: &Arc<Inner>, job: &PodJob, blueprint: &Blueprint, pod_id: &
     let of_files: Vec<String> = job.spec.volumes.iter().filter_map(is_files).collect();
     files::write(&inner.pod_dir(&blueprint.name), &blueprint.files, of_files.iter().map(String::as_str))
         .map_err(|why| local("the pod's files cannot be written", why))?;
-    let mut mountpoints = std::collections::BTreeMap::new();
     for volume in &blueprint.volumes {
         let made = match inner.client.create_volume(volume.body.clone()).await {
             // Left by an earlier start that was cut off: emptyDirs begin empty.
             Err(ApiError::Refused(_, words)) if words.contains("already exists") => {
                 let error = |why| other(format!("volume {} of an earlier start cannot be removed", volume.name), why);
-                inner.client.remove_volume(&volume.name).await.map_err(error)?;
+                remove_own_volume(inner, &volume.name, error).await?;
                 inner.client.create_volume(volume.body.clone()).await
             }
             made => made,
@@ -134,24 +141,14 @@ async fn fill(inner: &Arc<Inner>, job: &PodJob, blueprint: &Blueprint, pod_id: &
         if let Err(why) = files::open_to_all(&made.mountpoint) {
             tracing::debug!(volume = volume.name, %why, "an emptyDir keeps podman's own permissions");
         }
-        mountpoints.insert(volume.name.clone(), made.mountpoint);
     }
     let mut made = Vec::new();
     for container in &blueprint.containers {
         let mut body = container.body.clone();
         body["pod"] = pod_id.into();
-        for (volume, mount) in &container.parts {
-            let mountpoint = mountpoints.get(volume).map(String::as_str).unwrap_or_default();
-            let source =
-                files::make_part(mountpoint, &mount.sub_path).map_err(|why| local("a subPath cannot be made", why))?;
-            let whole = crate::model::pod::Mount { sub_path: String::new(), ..mount.clone() };
-            let bind = bind(&source, &whole, mount.read_only);
-            match body["mounts"].as_array_mut() {
-                Some(mounts) => mounts.push(bind),
-                None => body["mounts"] = serde_json::json!([bind]),
-            }
+        if let Some(user) = user(inner, container).await.map_err(Failed::Other)? {
+            body["user"] = user.into();
         }
-        check_user(inner, container).await.map_err(Failed::Other)?;
         match inner.client.create_container(body).await {
             Ok(id) => made.push(id),
             Err(ApiError::Refused(_, words))
@@ -167,22 +164,45 @@ async fn fill(inner: &Arc<Inner>, job: &PodJob, blueprint: &Blueprint, pod_id: &
     let first_init = blueprint.containers.iter().any(|container| container.init);
     for (container, id) in to_start.take(if first_init { 1 } else { usize::MAX }) {
         let what = || format!("container {} cannot be started", container.name);
-        inner.client.start(id).await.map_err(|why| other(what(), why))?;
+        if let Err(why) = inner.client.start(id).await {
+            return Err(other(what(), real_cause(inner, pod_id, why).await));
+        }
     }
     Ok(())
 }
 
-/// `runAsNonRoot` without a user of its own: the image's counts.
-async fn check_user(inner: &Inner, container: &NewContainer) -> Result<(), ExecutorError> {
-    if !container.non_root {
-        return Ok(());
+/// A container's start starts the pod's own container first, and where that fails (a port that is taken) says only that
+/// something failed. Asked for apart, podman says what.
+async fn real_cause(inner: &Inner, pod_id: &str, why: ApiError) -> ApiError {
+    if !matches!(&why, ApiError::Refused(_, words) if words.contains("starting some containers")) {
+        return why;
+    }
+    match inner.client.infra(pod_id).await {
+        Ok(infra) => inner.client.start(&infra).await.err().unwrap_or(why),
+        Err(_) => why,
+    }
+}
+
+async fn remove_own_volume(inner: &Inner, name: &str, error: impl Fn(ApiError) -> Failed + Copy) -> Result<(), Failed> {
+    let there = inner.client.volume(name).await.map_err(error)?;
+    let owner = there.and_then(|volume| volume.labels?.remove(labels::OWNER));
+    if owner.is_some_and(|owner| owner == inner.setting.owner) {
+        return inner.client.remove_volume(name).await.map_err(error);
+    }
+    let message = format!("a volume {name} is there, and is not this agent's: remove or rename it");
+    Err(Failed::Other(failed(Reason::StartFailed, message)))
+}
+
+/// The user where the image has a say: `runAsNonRoot` without a user, a group without a user.
+async fn user(inner: &Inner, container: &NewContainer) -> Result<Option<String>, ExecutorError> {
+    if !container.non_root && container.group.is_none() {
+        return Ok(None);
     }
     let asked = inner.client.image_user(&container.image).await;
     let user = asked.map_err(|why| inner.error(Reason::StartFailed, "the image's user cannot be asked for", why))?;
     let name = user.split(':').next().unwrap_or_default();
     match name.parse::<u32>() {
-        Ok(id) if id > 0 => Ok(()),
-        _ => Err(failed(
+        Ok(0) | Err(_) if container.non_root => Err(failed(
             Reason::StartFailed,
             format!(
                 "container {}: runAsNonRoot is set, and image {} runs as {}: set securityContext.runAsUser",
@@ -191,11 +211,12 @@ async fn check_user(inner: &Inner, container: &NewContainer) -> Result<(), Execu
                 if name.is_empty() { "root" } else { name }
             ),
         )),
+        _ => Ok(container.group.map(|group| format!("{}:{group}", if name.is_empty() { "0" } else { name }))),
     }
 }
 
 async fn discard(inner: &Inner, pod_id: &str, blueprint: &Blueprint) -> Result<(), ApiError> {
-    inner.client.remove_pod(pod_id).await?;
+    inner.client.remove_pod(pod_id, true).await?;
     for volume in &blueprint.volumes {
         inner.client.remove_volume(&volume.name).await?;
     }
@@ -218,8 +239,7 @@ async fn started(
     look::look(inner, Some(&workload.id)).await.map_err(error)?;
     let mut state = inner.table.lock();
     let entry = state.pods.get_mut(handle).ok_or_else(gone)?;
-    entry.stopped = false;
-    entry.warnings.clone_from(&blueprint.warnings);
+    entry.stopped = None;
     entry.told = Some(cpu_quota_us);
     if cpu_quota_us.is_some() {
         limit::note_applied(entry);
@@ -254,7 +274,10 @@ pub(super) async fn resume(
     };
     for part in &to_start {
         let what = format!("container {} cannot be started", part.name);
-        inner.client.start(&part.at.id).await.map_err(|why| inner.error(Reason::StartFailed, &what, why))?;
+        if let Err(why) = inner.client.start(&part.at.id).await {
+            let why = real_cause(inner, &handle.0, why).await;
+            return Err(inner.error(Reason::StartFailed, &what, why));
+        }
     }
     let instance = look::one(inner, &id, handle).await.map_err(error)?.ok_or_else(gone)?;
     match entry.told {

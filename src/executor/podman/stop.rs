@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::client::ApiError;
 use super::observe::Part;
-use super::table::{Busy, Entry};
+use super::table::{Busy, Entry, Looked};
 use super::{Inner, files, look};
 use crate::executor::{End, ExecutorError, Handle, Phase};
 use crate::model::status::Reason;
@@ -33,7 +33,7 @@ pub(super) async fn stop(inner: &Arc<Inner>, handle: &Handle) -> Result<End, Exe
     let mark = async {
         files::mark_stopping(&inner.pod_dir(&entry.pod.name));
         if let Some(entry) = inner.table.lock().pods.get_mut(handle) {
-            entry.stopped = true;
+            entry.stopped = Some((inner.clock)());
         }
     };
     let (stopped, ()) = tokio::join!(stops, mark);
@@ -88,17 +88,28 @@ pub(super) async fn remove(inner: &Arc<Inner>, handle: &Handle) -> Result<(), Ex
     let error = |why| inner.error(Reason::StopFailed, "the pod cannot be removed", why);
     let Some(entry) = look::known(inner, handle).await.map_err(error)? else { return Ok(()) };
     let _busy = Busy::with(inner, &entry.pod.id);
-    inner.client.remove_pod(&handle.0).await.map_err(error)?;
+    let runs = entry.pod.parts().any(|part| part.at.runs());
+    inner.client.remove_pod(&handle.0, runs).await.map_err(error)?;
+    let rest = remove_rest(inner, &entry).await;
+    if rest.is_err() {
+        // The pod is gone all the same, and nothing else would look for them.
+        inner.sweep_again();
+    }
+    rest?;
+    let mut state = inner.table.lock();
+    state.pods.remove(handle);
+    state.looked.insert(entry.pod.id.clone(), Looked { at_ns: inner.now_ns(), at: tokio::time::Instant::now() });
+    Ok(())
+}
+
+async fn remove_rest(inner: &Inner, entry: &Entry) -> Result<(), ExecutorError> {
     for volume in &entry.pod.volumes {
-        inner.client.remove_volume(volume).await.map_err(error)?;
+        let removed = inner.client.remove_volume(volume).await;
+        removed.map_err(|why| inner.error(Reason::StopFailed, &format!("volume {volume} cannot be removed"), why))?;
     }
     let dir = inner.pod_dir(&entry.pod.name);
     files::remove(&dir).map_err(|why| ExecutorError {
         reason: Reason::StopFailed,
         message: format!("the pod's files in {} cannot be removed: {why}", dir.display()),
-    })?;
-    let mut state = inner.table.lock();
-    state.pods.remove(handle);
-    state.looked_ns.insert(entry.pod.id.clone(), inner.now_ns());
-    Ok(())
+    })
 }

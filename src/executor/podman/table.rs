@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::time::Instant;
-
 use super::Inner;
 use super::observe::{Details, Pod};
 use crate::executor::Handle;
 use crate::model::id::WorkloadId;
+use crate::model::time::Wall;
+
+use tokio::time::Instant;
 
 /// What is known of a pod.
 #[derive(Clone, Debug)]
@@ -17,16 +18,14 @@ pub(super) struct Entry {
     pub(super) pod: Pod,
     /// By which look.
     pub(super) look: u64,
-    /// It was told to stop, by us or the agent before us.
-    pub(super) stopped: bool,
+    /// When it was told to stop, by us or the agent before us.
+    pub(super) stopped: Option<Wall>,
     /// Which quota of a condition it was told; `None`: nothing is known (another agent started it).
     pub(super) told: Option<Option<u32>>,
     /// What was in force after that, by container: its process, and the quota that the kernel said.
     pub(super) applied: BTreeMap<String, (i64, Option<Option<u32>>)>,
     /// When podman last refused to change a running container's quota.
     pub(super) refused: Option<Instant>,
-    /// What the machine does not enforce of its spec.
-    pub(super) warnings: Vec<String>,
     /// What it does not enforce of a condition's quota.
     pub(super) limit_warnings: Vec<String>,
 }
@@ -36,11 +35,10 @@ impl Entry {
         Entry {
             pod,
             look,
-            stopped: false,
+            stopped: None,
             told: None,
             applied: BTreeMap::new(),
             refused: None,
-            warnings: Vec::new(),
             limit_warnings: Vec::new(),
         }
     }
@@ -54,8 +52,19 @@ pub(super) struct State {
     busy: BTreeSet<WorkloadId>,
     /// Something was heard of these and not looked at yet.
     hints: BTreeSet<WorkloadId>,
-    /// When a workload was last looked at (ns since 1970): events from before are known.
-    pub(super) looked_ns: BTreeMap<WorkloadId, i64>,
+    /// When a workload was last looked at: events from before are known.
+    pub(super) looked: BTreeMap<WorkloadId, Looked>,
+    /// Containers that podman said run and whose process was not there, by process: podman was told to look itself.
+    pub(super) suspected: BTreeSet<(String, i64)>,
+}
+
+/// When something was looked at, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looked {
+    /// Nanoseconds since 1970, as podman dates its events.
+    pub(super) at_ns: i64,
+    /// The same on the clock that is never set.
+    pub(super) at: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +91,14 @@ impl Table {
         let next = state.hints.iter().find(|id| !state.busy.contains(*id)).cloned()?;
         state.hints.remove(&next);
         Some(next)
+    }
+
+    /// Whether there is a pod of this name: `None`: it may be in the making.
+    pub(super) fn is_there(&self, pod_name: &str) -> Option<bool> {
+        let state = self.lock();
+        let in_work = |id: &WorkloadId| pod_name.rsplit_once('-').is_some_and(|(name, _)| name == id.name());
+        let there = state.pods.values().any(|entry| entry.pod.name == pod_name);
+        (there || !state.busy.iter().any(in_work)).then_some(there)
     }
 
     pub(super) fn is_busy(&self, id: &WorkloadId) -> bool {

@@ -12,7 +12,7 @@ use super::{cpu, labels};
 use crate::model::pod::{
     Container, Content, Contents, EnvValue, Field, FileVolume, HostPathType, Mount, PodJob, Port, PullPolicy, Volume,
 };
-use crate::model::workload::Workload;
+use crate::model::workload::{SourceKind, Workload};
 
 /// Output of a container on disk; the driver turns it over where it keeps files.
 const LOG_MAX_BYTES: u64 = 10 << 20;
@@ -92,10 +92,10 @@ pub struct NewContainer {
     pub pull: PullPolicy,
     /// It is refused when its image would run it as root.
     pub non_root: bool,
+    /// Its group, where the user is the image's.
+    pub group: Option<u32>,
     /// The body of `containers/create`.
     pub body: Json,
-    /// Parts of the pod's own volumes: volume, path within it, mount. Where a volume is, is known when it is made.
-    pub parts: Vec<(String, Mount)>,
 }
 
 /// The pod's name: `<name>-<first 12 hex>`.
@@ -158,15 +158,15 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
             labels.insert(labels::CPU.into(), limit.to_string());
         }
         let body = container_body(&name, container, workload, job, place, quota, &labels, &mut warnings);
-        let (body, parts) = mounted(body, container, &spec.volumes, place, &volume_name);
+        let body = mounted(body, container, &spec.volumes, place, &volume_name);
         containers.push(NewContainer {
             name: container.name.clone(),
             init,
             image: container.image.clone(),
             pull: container.pull,
             non_root: container.security.non_root && container.security.user.is_none(),
+            group: container.security.group.filter(|_| container.security.user.is_none()),
             body,
-            parts,
         });
     }
 
@@ -186,9 +186,21 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
             "LimitNotEnforced: podman cannot limit CPU on this machine: the condition's cpu has no effect".into(),
         );
     }
-    warnings.sort();
-    warnings.dedup();
-    Blueprint { name, pod, volumes, files, host_paths, containers, warnings }
+    let mut blueprint = Blueprint { name, pod, volumes, files, host_paths, containers, warnings: Vec::new() };
+    blueprint.warn(&warnings);
+    blueprint
+}
+
+impl Blueprint {
+    /// Adds warnings; they stand on the pod, for the agents after this one.
+    pub fn warn(&mut self, more: &[String]) {
+        self.warnings.extend(more.iter().map(|warning| warning.replace('\n', " ")));
+        self.warnings.sort();
+        self.warnings.dedup();
+        if !self.warnings.is_empty() {
+            self.pod["labels"][labels::WARNINGS] = json!(self.warnings.join("\n"));
+        }
+    }
 }
 
 fn identity(workload: &Workload, place: &Place) -> BTreeMap<String, String> {
@@ -268,7 +280,8 @@ fn container_body(
         "env": env,
         "log_configuration": { "size": LOG_MAX_BYTES },
     });
-    if !workload.annotations.is_empty() {
+    // The runtimes obey some of them (hooks that run as root): a server does not get that far.
+    if !workload.annotations.is_empty() && workload.source == SourceKind::Manifests {
         body["annotations"] = json!(workload.annotations);
     }
     if !container.command.is_empty() {
@@ -300,8 +313,6 @@ fn security(body: &mut Json, container: &Container) {
     let of = &container.security;
     if let Some(user) = of.user {
         body["user"] = json!(of.group.map_or_else(|| user.to_string(), |group| format!("{user}:{group}")));
-    } else if let Some(group) = of.group {
-        body["user"] = json!(format!("0:{group}"));
     }
     if !of.groups.is_empty() {
         body["groups"] = json!(of.groups.iter().map(u32::to_string).collect::<Vec<_>>());
@@ -430,13 +441,10 @@ fn mounted(
     volumes: &BTreeMap<String, Volume>,
     place: &Place,
     volume_name: &dyn Fn(&str) -> String,
-) -> (Json, Vec<(String, Mount)>) {
-    let (mut binds, mut named, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+) -> Json {
+    let (mut binds, mut named) = (Vec::new(), Vec::new());
     for mount in &container.mounts {
         match volumes.get(&mount.volume) {
-            Some(Volume::Empty { .. }) if !mount.sub_path.is_empty() => {
-                parts.push((volume_name(&mount.volume), mount.clone()));
-            }
             Some(Volume::Empty { .. }) => {
                 // nocopy: an emptyDir begins empty, whatever the image has there.
                 let access = if mount.read_only { "ro" } else { "rw" };
@@ -444,8 +452,13 @@ fn mounted(
                     json!({ "Name": volume_name(&mount.volume), "Dest": mount.path, "Options": ["nocopy", access] }),
                 );
             }
-            Some(Volume::HostPath { path, .. }) => binds.push(bind(path, mount, mount.read_only)),
-            Some(Volume::Files(_)) => binds.push(bind(&format!("{}/{}", place.files, mount.volume), mount, true)),
+            Some(Volume::HostPath { path, .. }) => {
+                binds.push(bind(path, mount, &[if mount.read_only { "ro" } else { "rw" }]));
+            }
+            // z: where there is SELinux, containers may read them.
+            Some(Volume::Files(_)) => {
+                binds.push(bind(&format!("{}/{}", place.files, mount.volume), mount, &["ro", "z"]));
+            }
             None => {}
         }
     }
@@ -455,18 +468,18 @@ fn mounted(
     if !named.is_empty() {
         body["volumes"] = json!(named);
     }
-    (body, parts)
+    body
 }
 
 /// A mount of a path of the device.
-#[must_use]
-pub fn bind(source: &str, mount: &Mount, read_only: bool) -> Json {
+fn bind(source: &str, mount: &Mount, more: &[&str]) -> Json {
+    let options = [&["rbind", mount.propagation], more].concat();
     let separator = if mount.sub_path.is_empty() { "" } else { "/" };
     json!({
         "destination": mount.path,
         "source": format!("{source}{separator}{}", mount.sub_path),
         "type": "bind",
-        "options": ["rbind", if read_only { "ro" } else { "rw" }, mount.propagation],
+        "options": options,
     })
 }
 

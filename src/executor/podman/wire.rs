@@ -18,6 +18,8 @@ pub struct Listed {
     pub state: String,
     /// Of its last run.
     pub exit_code: i64,
+    /// Its end was seen. Podman 5 says `exited`, code 0, of what a restart of the machine cut off, and `false` here.
+    pub exited: bool,
     /// Seconds since 1970; far below zero: never.
     pub exited_at: i64,
     /// Seconds since 1970; far below zero: never.
@@ -40,13 +42,20 @@ impl Listed {
     /// Whether something of it runs.
     #[must_use]
     pub fn runs(&self) -> bool {
-        matches!(self.state.as_str(), "running" | "paused" | "stopping" | "removing")
+        matches!(self.state.as_str(), "running" | "paused" | "stopping")
+    }
+
+    /// Its removal was begun; podman that was killed meanwhile leaves it so, and can do nothing with it but remove it.
+    #[must_use]
+    pub fn is_being_removed(&self) -> bool {
+        self.state == "removing"
     }
 
     /// It ended; not: it was never started (or not since the machine was).
     #[must_use]
     pub fn ended(&self) -> bool {
-        !self.runs() && !matches!(self.state.as_str(), "created" | "configured" | "initialized")
+        let cut_off = self.state == "exited" && !self.exited;
+        !self.runs() && !cut_off && !matches!(self.state.as_str(), "created" | "configured" | "initialized")
     }
 }
 
@@ -111,6 +120,18 @@ pub struct Info {
 pub struct InfoHost {
     /// A limit is only kept where its controller is named.
     pub cgroup_controllers: Option<Vec<String>>,
+}
+
+/// A pod of `GET pods/json`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ListedPod {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its containers; podman writes `null` for none.
+    pub containers: Option<Vec<serde_json::Value>>,
 }
 
 /// A volume of `GET volumes/json` or `POST volumes/create`.

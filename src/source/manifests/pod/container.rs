@@ -41,7 +41,7 @@ pub(super) fn read(
         working_dir: fields.text(report, "workingDir"),
         tty: fields.boolean(report, "tty").unwrap_or(false),
         stdin: fields.boolean(report, "stdin").unwrap_or(false),
-        security: security(report, &mut fields, of_pod),
+        security: security(report, &mut fields, of_pod, node),
         ..Container::default()
     };
     if container.working_dir.as_ref().is_some_and(|dir| !dir.starts_with('/')) {
@@ -98,10 +98,17 @@ fn strings(report: &mut Report, fields: &mut Fields<'_>, field: &'static str) ->
     list.iter().enumerate().filter_map(item).collect()
 }
 
-fn security(report: &mut Report, fields: &mut Fields<'_>, of_pod: &Security) -> Security {
+fn security(report: &mut Report, fields: &mut Fields<'_>, of_pod: &Security, node: &Node) -> Security {
     let mut security = of_pod.clone();
-    let Some(mut own) = fields.map(report, "securityContext") else { return security };
-    run_as(report, &mut own, &mut security);
+    let path = fields.name("securityContext");
+    let own = fields.map(report, "securityContext").map(|mut own| {
+        run_as(report, &mut own, &mut security);
+        own
+    });
+    if security.non_root && security.user == Some(0) {
+        report.error(node.at, format!("{path}: runAsNonRoot and runAsUser: 0 contradict each other: keep one"));
+    }
+    let Some(mut own) = own else { return security };
     security.privileged = own.boolean(report, "privileged").unwrap_or(false);
     security.escalation = own.boolean(report, "allowPrivilegeEscalation");
     security.read_only_root = own.boolean(report, "readOnlyRootFilesystem").unwrap_or(false);

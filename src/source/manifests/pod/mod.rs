@@ -12,6 +12,8 @@ use super::tree::{Node, Value, short};
 use super::workload::DEFAULT_GRACE;
 use crate::model::pod::{Container, PodSpec, Security};
 
+/// The kernel takes no longer one.
+const HOSTNAME_MAX: usize = 63;
 /// Fields that ask a scheduler of many machines something.
 const OF_CLUSTERS: [&str; 14] = [
     "affinity",
@@ -43,10 +45,12 @@ pub(super) fn read(report: &mut Report, path: &str, node: &Node) -> Option<PodSp
         grace: fields.duration(report, "terminationGracePeriodSeconds").unwrap_or(DEFAULT_GRACE),
         ..PodSpec::default()
     };
-    if let Some(name) = &spec.hostname
-        && let Err(why) = crate::model::id::rfc1123("hostname", name)
-    {
-        report.error(node.at, format!("{path}.hostname: {why}"));
+    if let Some(name) = &spec.hostname {
+        let checked = crate::model::id::rfc1123("hostname", name);
+        let too_long = || (name.len() > HOSTNAME_MAX).then(|| format!("may have {HOSTNAME_MAX} characters at most"));
+        if let Some(why) = checked.err().map(|why| why.to_string()).or_else(too_long) {
+            report.error(node.at, format!("{path}.hostname: {why}"));
+        }
     }
     let mut names = BTreeSet::new();
     for (field, into) in

@@ -201,6 +201,15 @@ pub(super) fn mounts(
     for (index, node) in fields.list(report, "volumeMounts").unwrap_or_default().iter().enumerate() {
         let path = format!("{path}[{index}]");
         let Some(mount) = mount(report, &path, node) else { continue };
+        if !mount.sub_path.is_empty() && !matches!(volumes.get(&mount.volume), Some(Volume::Files(_)) | None) {
+            // What a container can write to it can also turn into a link to anywhere, before its next start.
+            report.error(
+                node.at,
+                format!(
+                    "{path}.subPath: is only carried out yet for configMap and secret; give the part a volume of its own"
+                ),
+            );
+        }
         if !volumes.contains_key(&mount.volume) {
             let known: Vec<&str> = volumes.keys().map(String::as_str).collect();
             report.error(

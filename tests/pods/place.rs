@@ -1,0 +1,161 @@
+//! A device whose pods run on the podman under the tests; whatever becomes of the test, none of them stays.
+
+use std::ops::{Deref, DerefMut};
+
+use serde_json::Value as Json;
+
+use super::device::{Device, until_true};
+use super::processes;
+use super::service::{Podman, image, podman};
+
+/// A device with a podman.
+pub struct Place {
+    device: Device,
+    pub podman: Podman,
+}
+
+impl Place {
+    /// `None`: there is no podman to be had (said).
+    pub fn new() -> Option<Place> {
+        Some(Place::on(podman()?))
+    }
+
+    /// Whose agent speaks to this service.
+    pub fn on(podman: Podman) -> Place {
+        let mut device = Device::new();
+        device.podman.clone_from(&podman.socket);
+        let place = Place { device, podman };
+        place.manifest("device.yaml", &place.device_yaml());
+        place
+    }
+
+    /// The device's id; `tests/podman.sh stop` knows it by its beginning.
+    pub fn id(&self) -> String {
+        format!("test-{}", self.tag())
+    }
+
+    /// Its profile `load`: `on` while x is 1, `fifth` while y is 20, `half` while y is 50.
+    fn device_yaml(&self) -> String {
+        format!(
+            "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeDevice\nmetadata: {{ name: {} }}\nspec:\n  profiles:\n    - name: load\n      conditions:\n        - {{ name: \"on\", expression: \"x == 1\" }}\n        - {{ name: fifth, expression: \"y == 20\" }}\n        - {{ name: half, expression: \"y == 50\" }}\n        - {{ name: any, expression: \"y == nil || y >= 0\" }}\n",
+            self.id()
+        )
+    }
+
+    /// A name that no other test uses.
+    pub fn name(&self, name: &str) -> String {
+        format!("{name}-{}", self.tag())
+    }
+
+    /// A pod: `head` goes below the workload's spec, `spec` is the pod's, both in YAML's short form.
+    pub fn pod(&self, name: &str, head: &str, spec: &str) {
+        let text = format!(
+            "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: {{ name: {} }}\nspec:\n  type: pod\n{head}  pod: {{ spec: {spec} }}\n",
+            self.name(name)
+        );
+        self.manifest(&format!("{name}.yaml"), &text);
+    }
+
+    /// A pod of one container that runs this script; TERM ends it at once.
+    pub fn script(&self, name: &str, head: &str, script: &str) {
+        let container = self.container("c", script);
+        self.pod(name, head, &format!("{{ terminationGracePeriodSeconds: 5, containers: [ {container} ] }}"));
+    }
+
+    /// A container that runs this script.
+    pub fn container(&self, name: &str, script: &str) -> String {
+        format!(
+            "{{ name: {name}, image: \"{}\", command: [ /bin/sh, -c, '{script}' ], env: [ {{ name: FLOTTA_TEST, value: \"{}\" }} ] }}",
+            image(),
+            self.tag()
+        )
+    }
+
+    /// The containers of a workload, without podman's own; by name.
+    pub fn containers(&self, name: &str) -> Vec<Json> {
+        let all = self.podman.containers(&format!("project-flotta.io/name={}", self.name(name)));
+        let mut own: Vec<Json> = all.into_iter().filter(|container| container["IsInfra"] != true).collect();
+        own.sort_by_key(|container| container["Names"][0].to_string());
+        own
+    }
+
+    /// One container of a workload.
+    pub fn one(&self, name: &str, container: &str) -> Json {
+        let label = |c: &Json| c["Labels"]["project-flotta.io/container"] == container;
+        let all = self.containers(name);
+        all.iter().find(|c| label(c)).cloned().unwrap_or_else(|| panic!("no container {container} in {all:#?}"))
+    }
+
+    pub fn until_state(&self, name: &str, state: &str) -> Json {
+        self.agent().until_state(&self.name(name), state)
+    }
+
+    pub fn until(&self, name: &str, what: &str, wanted: impl Fn(&Json) -> bool) -> Json {
+        self.agent().until(&self.name(name), what, wanted)
+    }
+
+    /// Nothing is left of what this device ran: no pod, container, volume, file or process.
+    pub fn is_empty(&self) {
+        self.until_gone(&self.tag());
+        let files: Vec<_> = ["run/pods", "run/pods-rootless"]
+            .iter()
+            .flat_map(|dir| std::fs::read_dir(self.path("state").join(dir)).into_iter().flatten().flatten())
+            .collect();
+        assert!(files.is_empty(), "{files:?}");
+        let left = processes::with_env("FLOTTA_TEST", &self.tag());
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    fn until_gone(&self, part: &str) {
+        let mut left = Vec::new();
+        until_true(&format!("nothing named *{part}* is left"), || {
+            left = self.podman.named(part);
+            left.is_empty()
+        });
+    }
+
+    fn clean(&self) {
+        for pod in self.podman.pods(&format!("project-flotta.io/device={}", self.id())) {
+            self.podman.remove_pod(pod["Id"].as_str().unwrap_or_default());
+        }
+        for volume in self.podman.named(&self.tag()).iter().filter_map(|name| name.strip_prefix("volumes: ")) {
+            self.podman.call("DELETE", &format!("volumes/{volume}"), None);
+        }
+    }
+}
+
+impl Deref for Place {
+    type Target = Device;
+
+    fn deref(&self) -> &Device {
+        &self.device
+    }
+}
+
+impl DerefMut for Place {
+    fn deref_mut(&mut self) -> &mut Device {
+        &mut self.device
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.device.kill();
+        if self.podman.answers() {
+            self.clean();
+        } else if let Some(shared) = podman() {
+            self.podman = shared;
+            self.clean();
+        }
+    }
+}
+
+/// Pids of the processes of a container of podman's list.
+pub fn pid(container: &Json) -> i32 {
+    i32::try_from(container["Pid"].as_i64().expect("a pid")).expect("a pid")
+}
+
+pub fn kill9(container: &Json) {
+    let pid = rustix::process::Pid::from_raw(pid(container)).expect("it runs");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+}
