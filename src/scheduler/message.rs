@@ -8,7 +8,7 @@ use crate::model::status::{Reason, State, WorkloadStatus};
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::workload::{Kind, Payload, Workload};
 
-use super::book::{Book, Seen};
+use super::book::{Book, Operation, Seen};
 use super::decide::{Reach, Reaches, Verdict};
 
 /// What a status is made of, cheap to compare: the sentence is made again only when one of these changes.
@@ -250,7 +250,7 @@ fn down(book: &Book, facts: &Facts, now: Now) -> String {
         (_, Some(until)) => {
             format!("started again at {} ({} in a row)", now.wall_at(until).clock(), plural(facts.failures, "failure"))
         }
-        (_, None) if book.operation.is_some() => "is being started again".into(),
+        (_, None) if matches!(book.operation, Some((Operation::Resume, _))) => "is being started again".into(),
         (_, None) => format!("not started again (restartPolicy: {})", policy(book)),
     };
     format!("{}; the others run; {next}", said.join("; "))
