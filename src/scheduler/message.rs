@@ -8,7 +8,7 @@ use crate::model::status::{Reason, State, WorkloadStatus};
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::workload::{Kind, Payload, Workload};
 
-use super::book::{Book, Seen};
+use super::book::{Book, Operation, Seen};
 use super::decide::{Reach, Reaches, Verdict};
 
 /// What a status is made of, cheap to compare: the sentence is made again only when one of these changes.
@@ -139,6 +139,10 @@ fn unreachable(book: &Book, reaches: &Reaches) -> String {
 
 fn sentence(book: &Book, facts: &Facts, reaches: &Reaches, gates: &Gates, now: Now) -> String {
     let at = |when: Option<Mono>| when.map_or_else(String::new, |when| now.wall_at(when).clock());
+    let again = || match facts.until {
+        Some(until) => format!("tried again at {}", now.wall_at(until).clock()),
+        None => "tried again when it is known what is there".to_owned(),
+    };
     let why = || book.desired.as_deref().map_or_else(String::new, |workload| gates.explain(&workload.gates, now));
     let because = || match book.desired.as_deref() {
         Some(workload) if !workload.gates.is_empty() => format!("; {}", why()),
@@ -171,13 +175,17 @@ fn sentence(book: &Book, facts: &Facts, reaches: &Reaches, gates: &Gates, now: N
             }
         }
         Reason::NotSupported => not_supported(book, reaches),
-        Reason::ExecutorUnreachable => facts.unreachable.clone().unwrap_or_default(),
+        Reason::ExecutorUnreachable => match (facts.unreachable.as_deref().unwrap_or_default(), &book.backoff.error) {
+            // It answers again; what failed meanwhile waits for its next try.
+            ("", Some((_, why))) => format!("{why}; {}", again()),
+            (why, _) => why.to_owned(),
+        },
         Reason::ContainerDown => format!("{}{}", down(book, facts, now), because()),
         Reason::ImagePull => book.backoff.error.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
         Reason::StartFailed | Reason::StopFailed | Reason::ImagePullFailed | Reason::ForbiddenByPolicy => {
             match &book.backoff.error {
-                Some((_, why)) => format!("{why}; tried again at {}", at(facts.until)),
-                None => format!("tried again at {}", at(facts.until)),
+                Some((_, why)) => format!("{why}; {}", again()),
+                None => again(),
             }
         }
         Reason::Completed => format!("{}; not started again (restartPolicy: {})", ended(book), policy(book)),
@@ -242,7 +250,7 @@ fn down(book: &Book, facts: &Facts, now: Now) -> String {
         (_, Some(until)) => {
             format!("started again at {} ({} in a row)", now.wall_at(until).clock(), plural(facts.failures, "failure"))
         }
-        (_, None) if book.operation.is_some() => "is being started again".into(),
+        (_, None) if matches!(book.operation, Some((Operation::Resume, _))) => "is being started again".into(),
         (_, None) => format!("not started again (restartPolicy: {})", policy(book)),
     };
     format!("{}; the others run; {next}", said.join("; "))

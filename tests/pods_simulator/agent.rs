@@ -197,6 +197,9 @@ impl Loop {
                 Some(now) => format!("> {id} {} {}: {}", now.state.as_str(), now.reason, now.message),
                 None => format!("> {id} is gone"),
             });
+            if status.as_ref().is_some_and(|status| !is_sentence(&status.message)) {
+                self.podman.machine().violated(format!("a status of {id} that is no sentence: {status:?}"));
+            }
             said.said += 1;
             match status {
                 Some(status) => said.statuses.insert(id, status),
@@ -244,6 +247,12 @@ impl Loop {
             let _ = inputs.send(Input::Listed(id, ticket, listed)).await;
         });
     }
+}
+
+/// It says something, and every time that it promises.
+fn is_sentence(message: &str) -> bool {
+    let times = message.split(" at ").skip(1).filter(|rest| rest.starts_with([' ', ';', ':', '(']) || rest.is_empty());
+    !message.trim().is_empty() && !message.ends_with(" at") && times.count() == 0
 }
 
 fn name_of(action: &StepAction) -> &'static str {

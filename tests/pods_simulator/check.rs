@@ -113,7 +113,9 @@ impl World {
         let calls = |world: &World| world.agent.as_ref().map_or(0, |agent| agent.executor.calls());
         let before = calls(self);
         let said = lock(&self.agent.as_ref().expect("an agent").board).said;
+        let starts = self.podman.machine().starts;
         self.pass(IDLE).await;
+        assert_eq!(self.podman.machine().starts, starts, "nothing happens, nothing is started");
         let made = calls(self) - before;
         assert!(made <= IDLE.as_secs() / 10, "{made} calls in {} s", IDLE.as_secs());
         assert_eq!(lock(&self.agent.as_ref().expect("an agent").board).said, said, "nothing happens, nothing is said");
@@ -168,10 +170,11 @@ fn check_open(
     if !machine.controllers.contains(&"cpu") {
         return;
     }
-    let own: Vec<Option<u32>> = spec.containers.iter().map(|one| one.resources.cpu_limit_us).collect();
+    // Among those that are there.
+    let own: Vec<Option<u32>> = main.keys().map(|at| spec.containers[*at].resources.cpu_limit_us).collect();
     let parts = quota_us.map(|quota| cpu::shares(quota, &own));
-    for (at, one) in main.iter().filter(|(_, one)| one.state.runs()) {
-        let wanted = parts.as_ref().map_or(own[*at], |parts| Some(parts[*at]));
+    for (at, one) in main.values().enumerate().filter(|(_, one)| one.state.runs()) {
+        let wanted = parts.as_ref().map_or(own[at], |parts| Some(parts[at]));
         assert_eq!(one.quota, wanted, "the quota of {}: {}", one.name, say());
     }
 }

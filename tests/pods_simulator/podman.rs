@@ -198,6 +198,8 @@ impl Podman {
             }
             ("POST", ["pods", "create"]) => machine.create_pod(body),
             ("POST", ["containers", "create"]) => machine.create_container(body, late),
+            // Known: one that lands after the next agent has looked for leftovers stays until the one after that.
+            ("POST", ["volumes", "create"]) if late => fail(500, "context canceled"),
             ("POST", ["volumes", "create"]) => machine.create_volume(body),
             ("DELETE", ["volumes", name]) => machine.remove_volume(name),
             ("POST", ["containers", id, "start"]) => machine.start(id, late),

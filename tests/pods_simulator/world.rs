@@ -395,7 +395,7 @@ impl World {
             self.start_agent();
         }
         self.tell_metrics();
-        for _ in 0..20 {
+        for _ in 0..10 {
             self.pass(MINUTE).await;
         }
     }
