@@ -4,7 +4,8 @@
 #                          all of that is there already:
 #       FLOTTA_PODMAN_SOCKET   FLOTTA_PODMAN_IMAGE   FLOTTA_PODMAN_VERSION   FLOTTA_PODMAN_CGROUPS  1 or 2
 #       FLOTTA_PODMAN_LIMITS   1: cpu and memory limits can be applied, 0: not
-#       FLOTTA_PODMAN_SERVICE  a program: `$FLOTTA_PODMAN_SERVICE SOCKET` is one more service, in the foreground
+#       FLOTTA_PODMAN_SERVICE  a program: `$FLOTTA_PODMAN_SERVICE SOCKET` is one more service, in the foreground;
+#                              with a second argument, a directory: one that has nothing in common with it but the network
 #       FLOTTA_PODMAN_CLI      a program: podman's command line over the same containers
 #   tests/podman.sh env    prints only
 #   tests/podman.sh stop   removes the pods of tests, ends the service
@@ -102,7 +103,10 @@ programs() {
     # podman runs health checks by timers of systemd: without it, it would complain at each start.
     systemd || environment="$environment DISABLE_HC_SYSTEMD=true"
     printf '#!/bin/sh\nexec env -i %s podman "$@"\n' "$environment" | put "$dir/podman" 755
-    printf '#!/bin/sh\nexec env -i %s podman system service --time=0 "unix://$1"\n' "$environment" | put "$dir/podman-service" 755
+    {
+        printf '#!/bin/sh\nset -- "$1" ${2:+--root "$2/root" --runroot "$2/run" --tmpdir "$2/tmp"}\n'
+        printf 'socket=$1\nshift\nexec env -i %s podman "$@" system service --time=0 "unix://$socket"\n' "$environment"
+    } | put "$dir/podman-service" 755
 }
 
 make_image() {

@@ -13,6 +13,7 @@ mod ends;
 mod kill;
 mod lifecycle;
 mod place;
+mod power;
 mod service;
 mod specs;
 mod unreachable;

@@ -165,9 +165,36 @@ impl Podman {
 
     /// One more service on a socket of its own, over the same containers.
     pub fn second(&self, socket: &Path) -> Service {
-        let mut service = Service { podman: Podman { socket: socket.to_owned() }, child: None };
+        let mut service = Service { podman: Podman { socket: socket.to_owned() }, child: None, dir: None };
         service.start();
         service
+    }
+
+    /// A service with containers of its own, which has the image of the tests. Only for pods without a network of their own:
+    /// that one is the machine's.
+    pub fn apart(&self, dir: &Path) -> Service {
+        let socket = dir.join("podman.sock");
+        let mut service = Service { podman: Podman { socket }, child: None, dir: Some(dir.to_owned()) };
+        service.start();
+        let image = self.bytes("GET", &format!("images/{}/get", image().replace('/', "%2F")), &[]);
+        service.podman.bytes("POST", "images/load", &image);
+        service
+    }
+
+    /// A call whose body, or answer, is no JSON.
+    fn bytes(&self, method: &str, path: &str, body: &[u8]) -> Vec<u8> {
+        let mut stream = UnixStream::connect(&self.socket).expect("connected");
+        stream.set_read_timeout(Some(deadline())).expect("set");
+        let head = format!(
+            "{method} /v4.0.0/libpod/{path} HTTP/1.0\r\nContent-Type: application/x-tar\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), body].concat()).expect("sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("answered");
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        assert!(answer.starts_with(b"HTTP/1.0 200"), "{}", String::from_utf8_lossy(&answer[..end]));
+        answer.split_off(end + 4)
     }
 }
 
@@ -201,6 +228,8 @@ impl Drop for Foreign {
 pub struct Service {
     pub podman: Podman,
     child: Option<Child>,
+    /// Where it has its containers; `None`: where all others have them.
+    dir: Option<PathBuf>,
 }
 
 impl Service {
@@ -208,6 +237,7 @@ impl Service {
         let _ = std::fs::remove_file(&self.podman.socket);
         let child = Command::new(fact("FLOTTA_PODMAN_SERVICE"))
             .arg(&self.podman.socket)
+            .args(&self.dir)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
