@@ -11,6 +11,9 @@ const BUSY: &str = "while :; do :; done";
 const BY_CONDITION: &str =
     "  profiles: [ { name: load, conditions: [ any, { name: fifth, cpu: 20000 }, { name: half, cpu: 50000 } ] } ]\n";
 
+/// As good as no quota: no machine has so much.
+const ENDLESS: u64 = 1_000_000_000;
+
 /// CPU time that a container has used, in µs; its quota in µs per 100 ms.
 fn cgroup(container: &Json) -> (u64, Option<u64>) {
     let (pid, id) = (pid(container), container["Id"].as_str().expect("an id"));
@@ -30,12 +33,15 @@ fn cgroup(container: &Json) -> (u64, Option<u64>) {
             let stat = read("/sys/fs/cgroup", path, "cpu.stat");
             let usage = stat.lines().find_map(|line| line.strip_prefix("usage_usec ")).expect("usage");
             let max = read("/sys/fs/cgroup", path, "cpu.max");
-            return (usage.trim().parse().expect("µs"), max.split(' ').next().and_then(|max| max.parse().ok()));
+            return (
+                usage.trim().parse().expect("µs"),
+                max.split(' ').next().and_then(|max| max.parse().ok()).filter(|max| *max < ENDLESS),
+            );
         }
         if controllers.split(',').any(|one| one == "cpuacct") {
             let usage: u64 = read("/sys/fs/cgroup/cpuacct", path, "cpuacct.usage").trim().parse().expect("ns");
             let quota: i64 = read("/sys/fs/cgroup/cpu", path, "cpu.cfs_quota_us").trim().parse().expect("µs");
-            return (usage / 1000, u64::try_from(quota).ok());
+            return (usage / 1000, u64::try_from(quota).ok().filter(|quota| *quota < ENDLESS));
         }
     }
     panic!("{id} has no control group: {groups}");

@@ -315,7 +315,13 @@ impl Machine {
         }
         // One that lands when nobody waits any more is seen in the kernel's files, which this machine does not have.
         if let Some(one) = self.containers.get_mut(id).filter(|_| !late) {
-            one.quota = body["cpu"]["quota"].as_i64().and_then(|quota| u32::try_from(quota).ok());
+            one.quota = match body["cpu"]["quota"].as_i64() {
+                // As crun does it under systemd: not lifted, but the least there is.
+                Some(-1) => Some(1_000),
+                // More than any machine has.
+                Some(1_000_000_000..) | None => None,
+                Some(quota) => u32::try_from(quota).ok(),
+            };
         }
         Reply { status: 201, body: format!("{id}\n").into_bytes() }
     }

@@ -235,7 +235,7 @@ impl Client {
 
     /// Changes a running container's CPU quota, in µs per 100 ms; `None` lifts it.
     pub async fn update_cpu(&self, id: &str, quota_us: Option<u32>) -> Result<(), ApiError> {
-        let quota = quota_us.map_or(-1, i64::from);
+        let quota = quota_us.unwrap_or(super::cpu::UNLIMITED_US);
         let body = json!({ "cpu": { "quota": quota, "period": super::cpu::PERIOD_US } });
         self.call(ASK, "POST", &["containers", id, "update"], Vec::new(), Some(body)).await.map(drop)
     }

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 /// The kernel's period, the unit of all quotas here.
 pub const PERIOD_US: u32 = 100_000;
+/// No limit: more than any machine has. Not -1, of which crun under systemd makes the least there is, 1 % of one core.
+pub const UNLIMITED_US: u32 = 1_000_000_000;
 /// The kernel takes no less.
 pub const LEAST_US: u32 = 1_000;
 
@@ -58,16 +60,18 @@ pub fn in_force(pid: i64, container: &str) -> Option<Option<u32>> {
         let (quota, period) = (words.next()?, words.next()?.parse::<u64>().ok()?);
         return Some(match quota {
             "max" => None,
-            quota => Some(per_period(quota.parse().ok()?, period)),
+            quota => per_period(quota.parse().ok()?, period),
         });
     }
     let quota: i64 = read("/sys/fs/cgroup/cpu", "cpu.cfs_quota_us")?.trim().parse().ok()?;
     let period: u64 = read("/sys/fs/cgroup/cpu", "cpu.cfs_period_us")?.trim().parse().ok()?;
-    Some(u64::try_from(quota).ok().map(|quota| per_period(quota, period)))
+    Some(u64::try_from(quota).ok().and_then(|quota| per_period(quota, period)))
 }
 
-fn per_period(quota: u64, period: u64) -> u32 {
-    u32::try_from(quota.saturating_mul(u64::from(PERIOD_US)) / period.max(1)).unwrap_or(u32::MAX)
+/// `None`: as good as none.
+fn per_period(quota: u64, period: u64) -> Option<u32> {
+    let quota = quota.saturating_mul(u64::from(PERIOD_US)) / period.max(1);
+    u32::try_from(quota).ok().filter(|quota| *quota < UNLIMITED_US)
 }
 
 #[cfg(test)]
