@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock;
-use crate::executor::{Executor, ExecutorEvent, ExecutorId};
+use crate::executor::{Executor, ExecutorError, ExecutorEvent, ExecutorId};
 use crate::intake::Intake;
 use crate::model::desired::Desired;
 use crate::model::policy::Policy;
+use crate::model::status::Reason;
 use crate::model::time::Mono;
 use crate::scheduler::plan::{Step, StepAction};
 use crate::scheduler::reconciler::Outcome;
@@ -126,7 +127,7 @@ impl Loop {
         let mut ending: Option<(bool, Mono)> = None;
         let pause = HEARTBEAT.min(signals::watchdog_period().map_or(HEARTBEAT, |period| period / 3));
         loop {
-            let due = self.turn();
+            let due = self.turn().await;
             let now = clock::now();
             signals::feed_watchdog();
             if say_alive <= now.mono {
@@ -194,7 +195,7 @@ impl Loop {
     }
 
     /// One turn: decide, begin, say, and only then store. When the next one is due.
-    fn turn(&mut self) -> Option<Mono> {
+    async fn turn(&mut self) -> Option<Mono> {
         let now = clock::now();
         let (output, profiles, truths, deadline) = {
             let mut gates = self.intake.gates();
@@ -209,6 +210,10 @@ impl Loop {
         }
         for executor in &output.relist {
             self.list(*executor);
+        }
+        if !output.steps.is_empty() {
+            // What was begun gets on its way first: a slow reader of the log must not hold it up.
+            tokio::task::yield_now().await;
         }
         self.voice.turn(&output, now);
         self.voice.profiles(&profiles);
@@ -228,14 +233,18 @@ impl Loop {
     fn begin(&self, step: Step) {
         let Some(executor) = self.executors.get(&step.executor).cloned() else { return };
         let inputs = self.inputs.clone();
-        tokio::spawn(async move {
-            let result = match step.action.clone() {
+        let action = step.action.clone();
+        let operation = tokio::spawn(async move {
+            match action {
                 StepAction::Start(workload, quota) => executor.start(workload, quota).await.map(Outcome::Started),
                 StepAction::Resume(handle, policy) => executor.resume(handle, policy).await.map(Outcome::Resumed),
                 StepAction::Limit(handle, quota) => executor.limit(handle, quota).await.map(Outcome::Limited),
                 StepAction::Stop(handle) => executor.stop(handle).await.map(Outcome::Stopped),
                 StepAction::Remove(handle) => executor.remove(handle).await.map(|()| Outcome::Removed),
-            };
+            }
+        });
+        tokio::spawn(async move {
+            let result = operation.await.unwrap_or_else(|why| Err(broken(&why)));
             // The loop is gone: the agent ends, and what was started is adopted by the next one.
             let _ = inputs.send(Input::Done(step, result)).await;
         });
@@ -254,9 +263,16 @@ impl Loop {
             return;
         }
         let (inputs, ticket) = (self.inputs.clone(), self.reconciler.ticket());
+        let list = tokio::spawn(async move { executor.list().await });
         tokio::spawn(async move {
-            let listed = executor.list().await;
+            let listed = list.await.unwrap_or_else(|why| Err(broken(&why)));
             let _ = inputs.send(Input::Listed(id, ticket, listed)).await;
         });
     }
+}
+
+/// An operation that panicked has an outcome all the same: one that never came would hold its workload up for ever.
+fn broken(why: &tokio::task::JoinError) -> ExecutorError {
+    let message = format!("an error of the agent itself, please report it: {why}");
+    ExecutorError { reason: Reason::StartFailed, message }
 }
