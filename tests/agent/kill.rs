@@ -6,22 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::device::{Device, lines};
+use super::dice::{Dice, number};
 use super::processes;
 
 const WORKLOADS: usize = 10;
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 /// Five ungated, five behind a gate. Each start writes a line, so that a restart is seen.
 fn manifest(device: &Device, n: usize) -> String {

@@ -4,26 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::device::{lines, until_true};
+use super::dice::{Dice, number};
 use super::place::Place;
-use super::service::podman;
 use super::specs::{GATED, WAITS};
 
 const PODS: usize = 4;
 /// These have no gate.
 const UNGATED: usize = 2;
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
-
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 /// Each start writes a line, so that a restart is seen.
 fn manifests(place: &Place) {
@@ -124,10 +111,7 @@ fn kills_of_the_agent_leave_no_double_no_orphan_and_restart_nothing() {
 
 #[test]
 fn kills_of_podmans_service_leave_no_double_no_orphan_and_restart_nothing() {
-    let Some(shared) = podman() else { return };
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut service = shared.second(&dir.path().join("podman.sock"));
-    let mut place = Place::on(service.podman.clone());
+    let Some((mut place, mut service)) = Place::with_service() else { return };
     let (kills, seed) = (number("KILLS", 50) / 5, number("KILL_SEED", 13));
     println!("{kills} kills of podman's service from seed {seed}");
     let mut dice = Dice(seed);

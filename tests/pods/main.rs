@@ -5,6 +5,8 @@
 
 #[path = "../agent/device.rs"]
 mod device;
+#[path = "../agent/dice.rs"]
+mod dice;
 #[path = "../agent/processes.rs"]
 mod processes;
 

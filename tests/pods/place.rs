@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use super::device::{Device, until_true};
 use super::processes;
-use super::service::{Podman, image, podman};
+use super::service::{Podman, Service, image, podman};
 
 /// A device with a podman.
 pub struct Place {
@@ -18,6 +18,13 @@ impl Place {
     /// `None`: there is no podman to be had (said).
     pub fn new() -> Option<Place> {
         Some(Place::on(podman()?))
+    }
+
+    /// With a service of its own, which runs.
+    pub fn with_service() -> Option<(Place, Service)> {
+        let mut service = podman()?.second();
+        service.start();
+        Some((Place::on(service.podman.clone()), service))
     }
 
     /// Whose agent speaks to this service.

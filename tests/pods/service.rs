@@ -163,18 +163,18 @@ impl Podman {
         Foreign { podman: self.clone(), id, container, before: Foreign::facts(&found) }
     }
 
-    /// One more service on a socket of its own, over the same containers.
-    pub fn second(&self, socket: &Path) -> Service {
-        let mut service = Service { podman: Podman { socket: socket.to_owned() }, child: None, dir: None };
-        service.start();
-        service
+    /// One more service on a socket of its own, over the same containers; not started yet.
+    pub fn second(&self) -> Service {
+        let home = tempfile::tempdir().expect("a directory");
+        let podman = Podman { socket: home.path().join("podman.sock") };
+        Service { podman, child: None, dir: None, _home: Some(home) }
     }
 
     /// A service with containers of its own, which has the image of the tests. Only for pods without a network of their own:
     /// that one is the machine's.
     pub fn apart(&self, dir: &Path) -> Service {
         let socket = dir.join("podman.sock");
-        let mut service = Service { podman: Podman { socket }, child: None, dir: Some(dir.to_owned()) };
+        let mut service = Service { podman: Podman { socket }, child: None, dir: Some(dir.to_owned()), _home: None };
         service.start();
         let image = self.bytes("GET", &format!("images/{}/get", image().replace('/', "%2F")), &[]);
         service.podman.bytes("POST", "images/load", &image);
@@ -230,6 +230,8 @@ pub struct Service {
     child: Option<Child>,
     /// Where it has its containers; `None`: where all others have them.
     dir: Option<PathBuf>,
+    /// Where its socket is, if that is its own.
+    _home: Option<tempfile::TempDir>,
 }
 
 impl Service {

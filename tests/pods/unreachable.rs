@@ -21,9 +21,8 @@ fn shell(place: &Place, name: &str) {
 #[test]
 fn without_a_podman_pods_say_what_to_do_and_start_when_it_comes() {
     let Some(shared) = podman() else { return };
-    let dir = tempfile::tempdir().expect("a directory");
-    let socket = dir.path().join("podman.sock");
-    let mut place = Place::on(super::service::Podman { socket: socket.clone() });
+    let mut service = shared.second();
+    let mut place = Place::on(service.podman.clone());
     place.script("w", "", WAITS);
     shell(&place, "side");
     place.start();
@@ -32,16 +31,13 @@ fn without_a_podman_pods_say_what_to_do_and_start_when_it_comes() {
     assert_eq!(lost["reason"], "ExecutorUnreachable");
     let message = lost["message"].as_str().expect("a sentence");
     assert!(message.contains("systemctl enable --now podman.socket") && message.contains("podman.sock"), "{message}");
-    let _service = shared.second(&socket);
+    service.start();
     place.until_state("w", "running");
 }
 
 #[test]
 fn a_podman_that_is_killed_is_said_and_its_pods_go_on_and_are_never_restarted() {
-    let Some(shared) = podman() else { return };
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut service = shared.second(&dir.path().join("podman.sock"));
-    let mut place = Place::on(service.podman.clone());
+    let Some((mut place, mut service)) = Place::with_service() else { return };
     place.script("w", SOON, WAITS);
     place.start();
     place.until_state("w", "running");
@@ -60,10 +56,7 @@ fn a_podman_that_is_killed_is_said_and_its_pods_go_on_and_are_never_restarted() 
 
 #[test]
 fn what_dies_while_podman_is_away_is_known_when_it_is_back() {
-    let Some(shared) = podman() else { return };
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut service = shared.second(&dir.path().join("podman.sock"));
-    let mut place = Place::on(service.podman.clone());
+    let Some((mut place, mut service)) = Place::with_service() else { return };
     place.script("w", SOON, WAITS);
     place.start();
     place.until_state("w", "running");
@@ -79,10 +72,7 @@ fn what_dies_while_podman_is_away_is_known_when_it_is_back() {
 
 #[test]
 fn a_podman_that_hangs_is_unknown_and_all_else_goes_on_and_all_comes_back() {
-    let Some(shared) = podman() else { return };
-    let dir = tempfile::tempdir().expect("a directory");
-    let service = shared.second(&dir.path().join("podman.sock"));
-    let mut place = Place::on(service.podman.clone());
+    let Some((mut place, service)) = Place::with_service() else { return };
     place.script("w", "", WAITS);
     place.start();
     place.until_state("w", "running");
