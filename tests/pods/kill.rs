@@ -40,17 +40,16 @@ fn settle(place: &Place, open: bool, what: &str) {
         .filter(|n| *n < UNGATED || open)
         .map(|n| (place.name(&format!("w{n}")), vec!["running".to_owned()]))
         .collect();
-    let mut seen = BTreeMap::new();
-    // One that has ended is `inactive`, and removed right after that.
+    let (mut seen, mut pods) = (BTreeMap::new(), Vec::new());
+    // One that has ended is `inactive`, and removed right after that; half a pod is looked for after the next list.
     let equal = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         until_true("podman has what the gate wants", || {
             seen = containers(place);
-            seen == wanted
+            pods = place.podman.pods(&format!("project-flotta.io/device={}", place.id()));
+            seen == wanted && pods.len() == wanted.len()
         });
     }));
-    assert!(equal.is_ok(), "{what}: {seen:?}, wanted {wanted:?}");
-    let pods = place.podman.pods(&format!("project-flotta.io/device={}", place.id()));
-    assert_eq!(pods.len(), wanted.len(), "{what}: {pods:#?}");
+    assert!(equal.is_ok(), "{what}: {seen:?}, wanted {wanted:?}; pods {pods:#?}");
 }
 
 /// The states of each workload's containers, as podman has them; more than one is a double.
