@@ -82,6 +82,9 @@ impl Device {
         let (lines, log) = channel();
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if std::env::var_os("FLOTTA_TEST_LOG").is_some() {
+                    eprintln!("{line}");
+                }
                 // The test is over: the pipe is still read, so that the agent never waits for it.
                 let _ = lines.send(line);
             }

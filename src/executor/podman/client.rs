@@ -233,6 +233,12 @@ impl Client {
         absent_is_fine(self.call(DO, "DELETE", &["pods", id], vec![("force", "true".into())], None).await)
     }
 
+    /// Removes what is left of a container, by name or id, also where podman itself has forgotten it and only its storage
+    /// knows it (the service was killed in the middle); one that is not there is fine.
+    pub async fn remove_container(&self, name: &str) -> Result<(), ApiError> {
+        absent_is_fine(self.call(DO, "DELETE", &["containers", name], vec![("force", "true".into())], None).await)
+    }
+
     /// Changes a running container's CPU quota, in µs per 100 ms; `None` lifts it.
     pub async fn update_cpu(&self, id: &str, quota_us: Option<u32>) -> Result<(), ApiError> {
         let quota = quota_us.unwrap_or(super::cpu::UNLIMITED_US);

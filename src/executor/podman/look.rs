@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::client::ApiError;
 use super::observe::{self, Detail, Part, Pod};
-use super::table::{Entry, Looked, State};
+use super::table::{Entry, Looked, State, Table};
 use super::{Inner, cpu, files, labels, limit, lost, sweep};
 use crate::executor::{ExecutorError, ExecutorEvent, Handle, Instance, Quota};
 use crate::model::id::WorkloadId;
@@ -63,8 +63,10 @@ pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Resul
         })
         .map(|(handle, _)| handle.clone())
         .collect();
-    let gone: Vec<(WorkloadId, Handle)> =
-        missing.into_iter().filter_map(|handle| Some((state.pods.remove(&handle)?.pod.id, handle))).collect();
+    let gone: Vec<(WorkloadId, Handle)> = missing
+        .into_iter()
+        .filter_map(|handle| Some((Table::take_gone(&mut state, &handle)?.pod.id, handle)))
+        .collect();
     if !gone.is_empty() {
         // Whoever removed it left its files and volumes.
         inner.sweep_again();

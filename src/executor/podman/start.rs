@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::client::ApiError;
 use super::files::{self, HostPathError};
 use super::observe::Part;
@@ -149,7 +151,14 @@ async fn fill(inner: &Arc<Inner>, job: &PodJob, blueprint: &Blueprint, pod_id: &
         if let Some(user) = user(inner, container).await.map_err(Failed::Other)? {
             body["user"] = user.into();
         }
-        match inner.client.create_container(body).await {
+        let created = match inner.client.create_container(body.clone()).await {
+            Err(ApiError::Refused(_, words)) if words.contains("already in use") => {
+                remove_leftover(inner, &body, &words).await?;
+                inner.client.create_container(body).await
+            }
+            created => created,
+        };
+        match created {
             Ok(id) => made.push(id),
             Err(ApiError::Refused(_, words))
                 if words.contains("image not known") || words.contains("No such image") =>
@@ -180,6 +189,20 @@ async fn real_cause(inner: &Inner, pod_id: &str, why: ApiError) -> ApiError {
     match inner.client.infra(pod_id).await {
         Ok(infra) => inner.client.start(&infra).await.err().unwrap_or(why),
         Err(_) => why,
+    }
+}
+
+/// A container's name is taken: by what podman, killed in the middle, left of an earlier one in its storage, or by somebody.
+async fn remove_leftover(inner: &Inner, body: &Json, words: &str) -> Result<(), Failed> {
+    let name = body["name"].as_str().unwrap_or_default();
+    let error = |why| Failed::Other(inner.error(Reason::StartFailed, "a container cannot be made", why));
+    match inner.client.inspect(name).await {
+        Err(ApiError::Refused(404, _)) => inner.client.remove_container(name).await.map_err(error),
+        Err(why) => Err(error(why)),
+        Ok(_) => Err(Failed::Other(failed(
+            Reason::StartFailed,
+            format!("container {name} cannot be made: {words}, and it is not this agent's: remove or rename it"),
+        ))),
     }
 }
 

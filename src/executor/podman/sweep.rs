@@ -8,7 +8,7 @@ use super::{Inner, files, labels};
 /// Removes all of it. Comes after a list, so that what is there is known; what cannot be removed now is tried again after a
 /// later one.
 pub(super) async fn sweep(inner: &Inner) {
-    let results = [pods(inner).await, directories(inner), volumes(inner).await];
+    let results = [pods(inner).await, containers(inner).await, directories(inner), volumes(inner).await];
     for result in results {
         match result {
             Ok(true) => {}
@@ -35,12 +35,30 @@ async fn pods(inner: &Inner) -> Swept {
             Some(true) => {}
             None => all = false,
             Some(false) => match inner.client.remove_pod(&pod.id, false).await {
-                Ok(()) => tracing::info!(pod = pod.name, "a pod that podman never finished is removed"),
+                Ok(()) => {
+                    tracing::info!(pod = pod.name, "a pod that podman never finished is removed");
+                    // The pod's own container, if only its storage was made.
+                    let infra = format!("{}-infra", pod.id.get(..12).unwrap_or(&pod.id));
+                    inner.table.lock().gone.push(infra);
+                }
                 Err(why) => error = Some(format!("pod {}: {why}", pod.name)),
             },
         }
     }
     error.map_or(Ok(all), Err)
+}
+
+/// The storage of containers whose pod went while podman was killed.
+async fn containers(inner: &Inner) -> Swept {
+    let gone = std::mem::take(&mut inner.table.lock().gone);
+    let mut error = None;
+    for container in gone {
+        if let Err(why) = inner.client.remove_container(&container).await {
+            error = Some(format!("container {container}: {why}"));
+            inner.table.lock().gone.push(container);
+        }
+    }
+    error.map_or(Ok(true), Err)
 }
 
 fn directories(inner: &Inner) -> Swept {

@@ -11,6 +11,9 @@ use crate::model::time::Wall;
 
 use tokio::time::Instant;
 
+/// Containers whose leftovers are looked for; of more the oldest are forgotten.
+const GONE_MAX: usize = 1_000;
+
 /// What is known of a pod.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -56,6 +59,8 @@ pub(super) struct State {
     pub(super) looked: BTreeMap<WorkloadId, Looked>,
     /// Since when podman says of containers that they run, and their process is not there.
     pub(super) suspected: BTreeMap<(String, i64), Instant>,
+    /// Containers of pods that are gone, and not by an orderly removal: their storage may be left.
+    pub(super) gone: Vec<String>,
     /// The processes of containers can be seen from here.
     pub(super) sees_processes: bool,
 }
@@ -85,6 +90,16 @@ impl Table {
     /// Something was heard of a workload.
     pub(super) fn hint(&self, id: WorkloadId) {
         self.lock().hints.insert(id);
+    }
+
+    /// Takes a pod out that is gone; what is left of its containers is looked for.
+    pub(super) fn take_gone(state: &mut State, handle: &Handle) -> Option<Entry> {
+        let entry = state.pods.remove(handle)?;
+        let containers = entry.pod.parts().map(|part| &part.at).chain(&entry.pod.infra).map(|at| at.id.clone());
+        state.gone.extend(containers);
+        let over = state.gone.len().saturating_sub(GONE_MAX);
+        state.gone.drain(..over);
+        Some(entry)
     }
 
     /// What was heard of before a look, the look sees.
