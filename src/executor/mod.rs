@@ -84,6 +84,8 @@ pub enum Quota {
     Fixed,
     /// This holds, in µs per 100 ms for all of it; `None`: no condition's quota holds.
     InForce(Option<u32>),
+    /// This was told, and the machine does not keep it; telling it again is of no use now.
+    Refused(Option<u32>),
     /// What holds is not what was told, or is not known: it has to be told.
     Stale,
 }

@@ -12,8 +12,10 @@ use std::time::Duration;
 
 /// A start that waits for something is tried again after this time even if nobody says that it is there.
 const WAIT_MAX: Duration = Duration::from_secs(30);
-/// After an operation that nobody answered the next one comes at least this much later.
-const UNREACHABLE_WAIT: Duration = Duration::from_secs(1);
+/// After an operation that nobody answered, or an end that failed, the next try comes this much later; doubled each time …
+const SOON: Duration = Duration::from_secs(1);
+/// … up to this.
+const LATER: Duration = Duration::from_secs(20);
 /// A run this long resets the count of failures (SPEC "Retry").
 pub const RESET_AFTER: Duration = Duration::from_secs(600);
 
@@ -72,8 +74,14 @@ pub struct Backoff {
     pub failures: u32,
     /// Not to be started before.
     pub until: Option<Mono>,
-    /// Why the last operation failed; `None` after one that did not.
+    /// Why the last start failed; `None` after one that did not.
     pub error: Option<(Reason, String)>,
+    /// Starts in a row that nobody answered.
+    pub unanswered: u32,
+    /// Stops and removals that failed in a row, or that nobody answered.
+    pub failed_ends: u32,
+    /// Why the last one did, and when the next one may come.
+    pub end_error: Option<(Mono, String)>,
 }
 
 /// Everything the scheduler knows of one workload.
@@ -116,6 +124,8 @@ pub struct Book {
     pub limit_retry: Option<Mono>,
     /// Why it could not be told; said as a warning until it can.
     pub limit_error: Option<String>,
+    /// What a start waits for is there: said while the start had not told yet that it waits.
+    pub retry_heard: bool,
     /// Counts what was news about its instances.
     pub news: u64,
 }
@@ -143,6 +153,7 @@ impl Book {
             uncertain: None,
             limit_retry: None,
             limit_error: None,
+            retry_heard: false,
             news: 0,
         }
     }
@@ -222,7 +233,8 @@ impl Book {
     /// What its start needs is on its way: no failure. [`crate::executor::ExecutorEvent::Retry`] ends the wait, and if that
     /// gets lost, the time.
     pub fn note_waiting(&mut self, reason: Reason, message: String, now: Now) {
-        self.backoff.until = Some(now.mono.plus(WAIT_MAX));
+        let wait = if std::mem::take(&mut self.retry_heard) { Duration::ZERO } else { WAIT_MAX };
+        self.backoff.until = Some(now.mono.plus(wait));
         self.backoff.error = Some((reason, message));
     }
 
@@ -235,20 +247,30 @@ impl Book {
 
     /// Nobody answered: no failure of its own, and no reason to begin from scratch.
     pub fn note_unreachable(&mut self, message: String, now: Now) {
-        let until = now.mono.plus(UNREACHABLE_WAIT);
+        let until = now.mono.plus(doubled(self.backoff.unanswered).min(self.retry().interval(1)));
+        self.backoff.unanswered = self.backoff.unanswered.saturating_add(1);
         self.backoff.until = self.backoff.until.max(Some(until));
         if self.backoff.error.is_none() {
             self.backoff.error = Some((Reason::ExecutorUnreachable, message));
         }
     }
 
+    /// A stop or a removal failed, or nobody answered it: says nothing about starts.
+    pub fn note_end_failure(&mut self, message: String, now: Now) {
+        let until = now.mono.plus(doubled(self.backoff.failed_ends));
+        self.backoff.failed_ends = self.backoff.failed_ends.saturating_add(1);
+        self.backoff.end_error = Some((until, message));
+    }
+
     /// What failed before and works now is no error any more. That a start failed stays one until a start does not.
     pub fn note_success(&mut self, action: &StepAction) {
-        let starts = matches!(action, StepAction::Start(..) | StepAction::Resume(..));
-        let of_ends =
-            |(reason, _): &(Reason, String)| matches!(reason, Reason::StopFailed | Reason::ExecutorUnreachable);
-        if self.backoff.error.as_ref().is_some_and(|error| starts || of_ends(error)) {
-            self.backoff.error = None;
+        if action.is_end() {
+            self.backoff.failed_ends = 0;
+            self.backoff.end_error = None;
+            return;
+        }
+        self.backoff.unanswered = 0;
+        if self.backoff.error.take().is_some() {
             self.backoff.until = None;
         }
     }
@@ -292,7 +314,9 @@ impl Book {
         if !end.cut_off {
             // The wait counts from the end itself, which may have been while no agent was there.
             let interval = self.retry().interval(self.backoff.failures.max(1));
-            let ago = u64::try_from(now.wall.0.saturating_sub(end.at.0)).unwrap_or(0);
+            // Nobody knows when: now.
+            let at = if end.at.0 == 0 { now.wall } else { end.at };
+            let ago = u64::try_from(now.wall.0.saturating_sub(at.0)).unwrap_or(0);
             self.backoff.until = Some(now.mono.plus(interval.saturating_sub(Duration::from_millis(ago))));
         }
     }
@@ -312,6 +336,10 @@ impl Book {
     pub fn is_blank(&self) -> bool {
         self.desired.is_none() && self.instances.is_empty() && self.operation.is_none()
     }
+}
+
+fn doubled(times: u32) -> Duration {
+    SOON.saturating_mul(1 << times.min(10)).min(LATER)
 }
 
 /// The same part, ended at the same time: no news.

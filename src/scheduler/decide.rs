@@ -51,10 +51,7 @@ impl Situation<'_> {
 
     /// Until when a failed stop or removal is not tried again. That a start failed holds back no end.
     fn held_back(&self) -> Option<Mono> {
-        let of_ends =
-            |(reason, _): &&(Reason, String)| matches!(reason, Reason::StopFailed | Reason::ExecutorUnreachable);
-        let error = self.book.backoff.error.as_ref().filter(of_ends);
-        error.and(self.waits())
+        self.book.backoff.end_error.as_ref().map(|(until, _)| *until).filter(|until| *until > self.now)
     }
 
     /// Until when nothing is to be started.
@@ -92,12 +89,16 @@ pub struct Verdict {
     pub action: Option<Action>,
     /// When to decide again even if nothing happens.
     pub wake: Option<Mono>,
+    /// When what is waited for is tried: said.
+    pub next: Option<Mono>,
 }
 
 impl Verdict {
     fn say(state: State, reason: Reason) -> Verdict {
-        Verdict { say: Some((state, reason)), action: None, wake: None }
+        Verdict { say: Some((state, reason)), ..Verdict::NONE }
     }
+
+    const NONE: Verdict = Verdict { say: None, action: None, wake: None, next: None };
 
     fn act(mut self, action: Action) -> Verdict {
         self.action = Some(action);
@@ -105,7 +106,7 @@ impl Verdict {
     }
 
     fn until(mut self, wake: Option<Mono>) -> Verdict {
-        self.wake = wake;
+        (self.wake, self.next) = (wake, wake);
         self
     }
 }
@@ -132,7 +133,7 @@ fn settled(at: &Situation<'_>) -> Verdict {
     };
     let executor = ExecutorId::of(desired.kind, desired.rootless);
     let wrong = match (at.reach(executor), &desired.payload) {
-        (Reach::Unasked, _) => return Verdict { say: None, action: None, wake: None },
+        (Reach::Unasked, _) => return Verdict::NONE,
         (_, Payload::Invalid(_)) => Some(Reason::InvalidSpec),
         (_, Payload::Forbidden(_)) => Some(Reason::ForbiddenByPolicy),
         (Reach::Absent, _) => Some(Reason::NotSupported),
@@ -163,16 +164,20 @@ fn leave(at: &Situation<'_>, then: Option<(State, Reason)>) -> Verdict {
     }
     match at.book.instances.first() {
         Some(ended) => end_of(at, ended, then),
-        None => Verdict { say: then, action: None, wake: None },
+        None => Verdict { say: then, ..Verdict::NONE },
     }
 }
 
 /// A running one is stopped, an ended one removed; after a failure of that, not before its time.
 fn end_of(at: &Situation<'_>, seen: &Seen, say: Option<(State, Reason)>) -> Verdict {
-    let verdict = Verdict { say, action: None, wake: at.held_back() };
+    let verdict = Verdict { say, ..Verdict::NONE };
     let handle = seen.instance.handle.clone();
-    match verdict.wake {
-        Some(_) => verdict,
+    match at.held_back() {
+        // What is left of the one before it is in the way of a start.
+        Some(until) if say == Some((State::Deploying, Reason::Starting)) => {
+            Verdict::say(State::Error, Reason::StopFailed).until(Some(until))
+        }
+        Some(until) => verdict.until(Some(until)),
         None if seen.runs() => verdict.act(Action::Stop(seen.by, handle)),
         None => verdict.act(Action::Remove(seen.by, handle)),
     }
@@ -247,7 +252,7 @@ fn go_on(at: &Situation<'_>, desired: &Workload, keep: &Seen, cpu_quota_us: Opti
             let verdict = limit(at, keep, cpu_quota_us, verdict);
             let wake = Some(verdict.wake.map_or(until, |wake| wake.min(until)));
             let say = error.as_ref().map_or(verdict.say, |(reason, _)| Some(failing(*reason)));
-            Verdict { say, wake, ..verdict }
+            Verdict { say, wake, next: Some(until), ..verdict }
         }
         // In place; where that failed, or cannot be done, by a new one.
         (None, _) if keep.instance.in_place && !at.failed_in_place() => {
@@ -260,11 +265,13 @@ fn go_on(at: &Situation<'_>, desired: &Workload, keep: &Seen, cpu_quota_us: Opti
 fn limit(at: &Situation<'_>, keep: &Seen, cpu_quota_us: Option<u32>, verdict: Verdict) -> Verdict {
     match keep.instance.quota {
         Quota::Fixed => verdict,
-        Quota::InForce(quota) if quota == cpu_quota_us => verdict,
-        Quota::InForce(_) | Quota::Stale => match at.book.limit_retry.filter(|until| *until > at.now) {
-            Some(until) => verdict.until(Some(until)),
-            None => verdict.act(Action::Limit(keep.by, keep.instance.handle.clone(), cpu_quota_us)),
-        },
+        Quota::InForce(quota) | Quota::Refused(quota) if quota == cpu_quota_us => verdict,
+        Quota::InForce(_) | Quota::Refused(_) | Quota::Stale => {
+            match at.book.limit_retry.filter(|until| *until > at.now) {
+                Some(until) => Verdict { wake: Some(until), ..verdict },
+                None => verdict.act(Action::Limit(keep.by, keep.instance.handle.clone(), cpu_quota_us)),
+            }
+        }
     }
 }
 
@@ -285,7 +292,7 @@ fn after_end(at: &Situation<'_>, desired: &Workload, last: &Seen, end: &End) -> 
         }
         (None, _) if again && !asked_again && last.instance.in_place && !at.failed_in_place() => {
             let resume = Action::Resume(last.by, last.instance.handle.clone(), desired.restart);
-            Verdict { say: starting, action: Some(resume), wake: None }
+            Verdict { say: starting, action: Some(resume), ..Verdict::NONE }
         }
         _ => end_of(at, last, starting),
     }

@@ -36,9 +36,11 @@ impl Facts {
         let (state, reason) = say;
         let gate_refs = book.desired.as_ref().map_or(&[][..], |workload| &workload.gates);
         // What is in force, not what is wished.
-        let cpu_quota_us = match (gates.gate(gate_refs), book.instances.last().map(|seen| seen.instance.quota)) {
+        let hash = book.desired.as_ref().map(|workload| &workload.hash);
+        let current = book.instances.iter().find(|seen| Some(&seen.instance.hash) == hash);
+        let cpu_quota_us = match (gates.gate(gate_refs), current.map(|seen| seen.instance.quota)) {
             (Gate::Open { .. }, Some(Quota::InForce(quota))) => quota,
-            (Gate::Open { .. }, Some(Quota::Stale)) | (Gate::Closed { .. }, _) => None,
+            (Gate::Open { .. }, Some(Quota::Stale | Quota::Refused(_))) | (Gate::Closed { .. }, _) => None,
             (Gate::Open { cpu_quota_us }, Some(Quota::Fixed) | None) => cpu_quota_us,
         };
         Facts {
@@ -46,7 +48,7 @@ impl Facts {
             reason,
             desired: book.desired.as_ref().map(|workload| Arc::as_ptr(workload) as usize),
             handle: book.instances.iter().rfind(|seen| seen.runs()).map(|seen| seen.instance.handle.clone()),
-            until: verdict.wake,
+            until: verdict.next,
             cpu_quota_us,
             failures: book.backoff.failures,
             restarts: book.restarts,
@@ -106,7 +108,7 @@ pub(super) fn status(
         // What wakes one that runs is not a run.
         next_run: facts
             .until
-            .filter(|_| !matches!(facts.reason, Reason::Running | Reason::Adopted))
+            .filter(|_| !matches!(facts.reason, Reason::Running | Reason::Adopted | Reason::Stopping))
             .map(|until| now.wall_at(until)),
         cpu_quota_us: facts.cpu_quota_us,
         warnings: warnings(book, workload, facts),
@@ -117,7 +119,9 @@ pub(super) fn status(
 fn warnings(book: &Book, workload: &Workload, facts: &Facts) -> Vec<String> {
     let mut warnings = workload.warnings.clone();
     warnings.extend(book.instances.iter().flat_map(|seen| seen.instance.warnings.iter().cloned()));
-    warnings.extend(book.limit_error.iter().map(|why| format!("LimitNotEnforced: the CPU quota: {why}")));
+    let stale = book.instances.iter().any(|seen| seen.instance.quota == Quota::Stale);
+    let untold = book.limit_error.iter().filter(|_| stale);
+    warnings.extend(untold.map(|why| format!("LimitNotEnforced: the CPU quota: {why}")));
     let fixed = book.instances.iter().all(|seen| seen.instance.quota == Quota::Fixed);
     if facts.cpu_quota_us.is_some() && fixed && workload.kind != Kind::Pod {
         warnings.push(format!(
@@ -182,19 +186,21 @@ fn sentence(book: &Book, facts: &Facts, reaches: &Reaches, gates: &Gates, now: N
         },
         Reason::ContainerDown => format!("{}{}", down(book, facts, now), because()),
         Reason::ImagePull => book.backoff.error.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
-        Reason::StartFailed | Reason::StopFailed | Reason::ImagePullFailed | Reason::ForbiddenByPolicy => {
-            match &book.backoff.error {
-                Some((_, why)) => format!("{why}; {}", again()),
-                None => again(),
-            }
-        }
+        Reason::StopFailed => match &book.backoff.end_error {
+            Some((_, why)) => format!("{why}; {}", again()),
+            None => again(),
+        },
+        Reason::StartFailed | Reason::ImagePullFailed | Reason::ForbiddenByPolicy => match &book.backoff.error {
+            Some((_, why)) => format!("{why}; {}", again()),
+            None => again(),
+        },
         Reason::Completed => format!("{}; not started again (restartPolicy: {})", ended(book), policy(book)),
         Reason::Failed => format!("{}; not started again (restartPolicy: {}){}", ended(book), policy(book), tail(book)),
     }
 }
 
 fn stopping(book: &Book, facts: &Facts, gates: &Gates, now: Now) -> String {
-    if let (Some((_, why)), Some(until)) = (&book.backoff.error, facts.until) {
+    if let (Some((_, why)), Some(until)) = (&book.backoff.end_error, facts.until) {
         return format!("{why}; tried again at {}", now.wall_at(until).clock());
     }
     let Some(workload) = book.desired.as_deref() else { return "it is no longer wanted".into() };
@@ -242,7 +248,7 @@ fn down(book: &Book, facts: &Facts, now: Now) -> String {
         .map(|one| {
             let tail =
                 if one.end.tail.is_empty() { String::new() } else { format!(" (last output: {})", one.end.tail) };
-            format!("container {} ended at {}: {}{tail}", one.name, one.end.at.clock(), one.end.how)
+            format!("container {} {}{tail}", one.name, end_at(&one.end))
         })
         .collect();
     let next = match (&book.backoff.error, facts.until) {
@@ -261,9 +267,15 @@ fn started(book: &Book) -> Wall {
     running.map(|seen| seen.instance.started_at).or(book.last_run).unwrap_or_default()
 }
 
+fn end_at(end: &End) -> String {
+    // Nobody may know when.
+    let at = if end.at.0 == 0 { String::new() } else { format!(" at {}", end.at.clock()) };
+    format!("ended{at}: {}", end.how)
+}
+
 fn ended(book: &Book) -> String {
     match last(book) {
-        Some((_, end)) => format!("ended at {}: {}", end.at.clock(), end.how),
+        Some((_, end)) => end_at(end),
         None => match book.last_exit_code {
             Some(code) => format!("ended: exit code {code}"),
             None => "ended".into(),

@@ -63,6 +63,14 @@ pub enum StepAction {
     Remove(Handle),
 }
 
+impl StepAction {
+    /// It ends something, or takes away what is left.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        matches!(self, StepAction::Stop(_) | StepAction::Remove(_))
+    }
+}
+
 /// What is done now, what is said, and when to plan again even if nothing happens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {

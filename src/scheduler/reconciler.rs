@@ -161,7 +161,9 @@ impl Reconciler {
             }
             Input::Told(_, ExecutorEvent::Gone(id, handle)) => self.touch(&id).forget(&handle, now),
             Input::Told(_, ExecutorEvent::Retry(id)) => {
-                let backoff = &mut self.touch(&id).backoff;
+                let book = self.touch(&id);
+                book.retry_heard = matches!(book.operation, Some((Operation::Start, _)));
+                let backoff = &mut book.backoff;
                 if matches!(backoff.error, Some((Reason::ImagePull, _))) {
                     backoff.error = None;
                     backoff.until = None;
@@ -238,13 +240,16 @@ impl Reconciler {
         for (id, page) in &mut self.books {
             let book = &mut page.book;
             let there = by_id.remove(id).unwrap_or_default();
-            if book.operation.is_some() {
-                // Its outcome is newer, and asks again if it leaves anything uncertain.
-                continue;
-            }
-            if book.touched > ticket {
-                // Something happened since the question was asked: what is uncertain is asked again.
-                self.relist.extend(book.uncertain.filter(|uncertain| *uncertain == executor));
+            if book.operation.is_some() || book.touched > ticket {
+                // Something happened since the question was asked, or goes on: what is gone, or new, its outcome tells. How
+                // what is known is, the numbers of the looks put in order.
+                let known = |i: &Instance| book.instances.iter().any(|seen| seen.instance.handle == i.handle);
+                for instance in there.into_iter().filter(known).collect::<Vec<_>>() {
+                    book.observe(executor, instance, now);
+                }
+                if book.operation.is_none() {
+                    self.relist.extend(book.uncertain.filter(|uncertain| *uncertain == executor));
+                }
                 continue;
             }
             if book.uncertain == Some(executor) {
@@ -322,6 +327,10 @@ impl Reconciler {
                     (_, _) => {}
                 }
             }
+            Err(error) if step.action.is_end() => {
+                book.note_end_failure(error.message, now);
+                book.uncertain = Some(step.executor);
+            }
             // No failure of the workload's: whether the executor can be asked, the list tells that is asked for now.
             Err(error) if error.reason == Reason::ExecutorUnreachable => {
                 book.note_unreachable(error.message, now);
@@ -345,6 +354,7 @@ fn begin(book: &mut Book, step: &Step, gates: &Gates) {
         StepAction::Limit(..) => Operation::Limit,
         StepAction::Start(workload, _) => {
             book.falls = Some(gates.falls(&workload.gates));
+            book.retry_heard = false;
             Operation::Start
         }
         StepAction::Stop(_) => Operation::Stop,

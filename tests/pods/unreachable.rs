@@ -42,12 +42,13 @@ fn a_podman_that_is_killed_is_said_and_its_pods_go_on_and_are_never_restarted() 
     place.start();
     place.until_state("w", "running");
     let before = place.one("w", "c");
-    for _ in 0..3 {
+    for round in 0..3 {
         service.kill();
         let lost = place.until_state("w", "unknown");
         assert_eq!(lost["reason"], "ExecutorUnreachable");
-        shell(&place, "side");
-        place.until_state("side", "running");
+        let side = format!("side-{round}");
+        shell(&place, &side);
+        place.until_state(&side, "running");
         service.start();
         place.until_state("w", "running");
         assert_eq!(place.one("w", "c")["Pid"], before["Pid"]);

@@ -201,6 +201,12 @@ impl Podman {
             // Known: one that lands after the next agent has looked for leftovers stays until the one after that.
             ("POST", ["volumes", "create"]) if late => fail(500, "context canceled"),
             ("POST", ["volumes", "create"]) => machine.create_volume(body),
+            ("DELETE", ["containers", name]) => {
+                if machine.containers.contains_key(*name) {
+                    machine.violated(format!("container {name} is removed without its pod"));
+                }
+                fail(404, "no such container")
+            }
             ("DELETE", ["volumes", name]) => machine.remove_volume(name),
             ("POST", ["containers", id, "start"]) => machine.start(id, late),
             ("POST", ["containers", id, "update"]) => machine.update(id, body, late),

@@ -233,17 +233,29 @@ impl Client {
         absent_is_fine(self.call(DO, "DELETE", &["pods", id], vec![("force", "true".into())], None).await)
     }
 
-    /// Removes what is left of a container, by name or id, also where podman itself has forgotten it and only its storage
-    /// knows it (the service was killed in the middle); one that is not there is fine.
-    pub async fn remove_container(&self, name: &str) -> Result<(), ApiError> {
-        absent_is_fine(self.call(DO, "DELETE", &["containers", name], vec![("force", "true".into())], None).await)
+    /// Removes what podman's storage has of a container that podman itself has forgotten (it was killed in the middle), by
+    /// name or id. `false`: podman knows it, and nothing was done.
+    pub async fn remove_forgotten(&self, name: &str) -> Result<bool, ApiError> {
+        match self.inspect(name).await {
+            Ok(_) => return Ok(false),
+            Err(ApiError::Refused(404, _)) => {}
+            Err(why) => return Err(why),
+        }
+        let removed = self.call(DO, "DELETE", &["containers", name], vec![("force", "true".into())], None).await;
+        absent_is_fine(removed).map(|()| true)
     }
 
     /// Changes a running container's CPU quota, in µs per 100 ms; `None` lifts it.
-    pub async fn update_cpu(&self, id: &str, quota_us: Option<u32>) -> Result<(), ApiError> {
-        let quota = quota_us.unwrap_or(super::cpu::UNLIMITED_US);
-        let body = json!({ "cpu": { "quota": quota, "period": super::cpu::PERIOD_US } });
-        self.call(ASK, "POST", &["containers", id, "update"], Vec::new(), Some(body)).await.map(drop)
+    pub async fn update_cpu(&self, id: &str, quota_us: Option<u32>, cgroups_v1: bool) -> Result<(), ApiError> {
+        let update = async |quota: i64| {
+            let body = json!({ "cpu": { "quota": quota, "period": super::cpu::PERIOD_US } });
+            self.call(ASK, "POST", &["containers", id, "update"], Vec::new(), Some(body)).await.map(drop)
+        };
+        match (update(i64::from(quota_us.unwrap_or(super::cpu::UNLIMITED_US))).await, quota_us) {
+            // On cgroup v1, below a group that has a quota, nothing above that one is taken.
+            (Err(ApiError::Refused(..)), None) if cgroups_v1 => update(-1).await,
+            (result, _) => result,
+        }
     }
 
     /// Whether an image is there.

@@ -30,12 +30,22 @@ pub fn shares(quota_us: u32, own: &[Option<u32>]) -> Vec<u32> {
     own.iter().map(part).collect()
 }
 
-/// Whether a process is there, alive, and a container's, as far as its control groups say.
+/// Whether a process is there, alive, and a container's, as far as its control groups say; `None`: it cannot be known (a /proc
+/// that hides other users' processes).
 #[must_use]
-pub fn is_process_of(pid: i64, container: &str) -> bool {
-    let read = |what: &str| fs::read_to_string(format!("/proc/{pid}/{what}")).unwrap_or_default();
-    let dead = read("stat").rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']));
-    !dead && read("cgroup").contains(container)
+pub fn is_process_of(pid: i64, container: &str) -> Option<bool> {
+    let read = |what: &str| fs::read_to_string(format!("/proc/{pid}/{what}"));
+    match (read("stat"), read("cgroup")) {
+        (Ok(stat), Ok(groups)) => {
+            let dead = stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']));
+            Some(!dead && groups.contains(container))
+        }
+        _ => {
+            let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)?;
+            let gone = rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
+            gone.then_some(false)
+        }
+    }
 }
 
 /// The CPU quota that the kernel holds a container to: `None`: it cannot be known; `Some(None)`: to none.

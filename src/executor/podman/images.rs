@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Inner;
 use crate::executor::{ExecutorError, ExecutorEvent};
@@ -21,6 +21,8 @@ use crate::model::status::Reason;
 const PULLS: usize = 3;
 /// A pull that takes longer lets another one begin beside it: a registry that hangs does not hold up the others.
 const SLOW: Duration = Duration::from_secs(300);
+/// How a pull went long ago says nothing about now. (Longer than the pulls of a pod's other images may take.)
+const STALE: Duration = Duration::from_secs(600);
 /// Remembered answers; more are asked for again.
 const REMEMBERED: usize = 1_000;
 
@@ -42,7 +44,7 @@ struct State {
     /// Who waits for which pull.
     pulls: BTreeMap<String, BTreeSet<WorkloadId>>,
     /// How a pull went for somebody who waited for it; kept until its start has used it.
-    outcomes: BTreeMap<(WorkloadId, String), Result<(), String>>,
+    outcomes: BTreeMap<(WorkloadId, String), (Instant, Result<(), String>)>,
     tasks: JoinSet<()>,
 }
 
@@ -121,6 +123,7 @@ async fn standing(
     policy: PullPolicy,
 ) -> Result<Standing, ExecutorError> {
     let outcome = inner.images.lock().outcomes.get(&(id.clone(), image.to_owned())).cloned();
+    let outcome = outcome.filter(|(at, _)| at.elapsed() < STALE).map(|(_, outcome)| outcome);
     match (outcome, policy) {
         (Some(Ok(())), _) => return Ok(Standing::There(None)),
         // Better the image that is here than none: the device may be away from its registry for long.
@@ -195,7 +198,7 @@ fn begin(inner: &Arc<Inner>, id: &WorkloadId, image: &str) {
                 state.outcomes.clear();
             }
             for id in &waiting {
-                state.outcomes.insert((id.clone(), image.clone()), outcome.clone());
+                state.outcomes.insert((id.clone(), image.clone()), (Instant::now(), outcome.clone()));
             }
             waiting
         };

@@ -15,6 +15,10 @@ use crate::model::status::Reason;
 /// What podman refused is asked for again after this time: it may have been busy, and it may never be possible.
 pub(super) const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
+/// Said where podman has no CPU controller.
+pub(super) const NO_CONTROLLER: &str =
+    "LimitNotEnforced: podman cannot limit CPU on this machine: the condition's cpu has no effect";
+
 /// Holds a pod to a quota, or lifts it.
 pub(super) async fn limit(
     inner: &Arc<Inner>,
@@ -55,12 +59,11 @@ pub(super) async fn apply(
 ) -> Result<Instance, ExecutorError> {
     let error = |what: &str, why| inner.error(Reason::StartFailed, what, why);
     let entry = inner.table.get(handle).ok_or_else(gone)?;
-    let possible = inner.abilities().await.map_err(|why| error("podman's abilities", why))?.cpu;
+    let abilities = inner.abilities().await.map_err(|why| error("podman's abilities", why))?;
+    let possible = abilities.cpu;
     let mut warnings = Vec::new();
     if !possible && quota_us.is_some() {
-        warnings.push(
-            "LimitNotEnforced: podman cannot limit CPU on this machine: the condition's cpu has no effect".into(),
-        );
+        warnings.push(NO_CONTROLLER.into());
     }
     let wanted = if possible { parts(&entry.pod, quota_us) } else { Vec::new() };
     let mut refused = false;
@@ -69,7 +72,7 @@ pub(super) async fn apply(
         entry.told = None;
     }
     for (part, quota) in &wanted {
-        match inner.client.update_cpu(&part.at.id, *quota).await {
+        match inner.client.update_cpu(&part.at.id, *quota, abilities.cgroups_v1).await {
             Ok(()) => {}
             Err(ApiError::Refused(_, words)) => {
                 refused = true;

@@ -138,8 +138,9 @@ fn quota(inner: &Inner, entry: &Entry) -> Quota {
         return Quota::Stale;
     }
     match entry.told {
-        Some(told) if !limits => Quota::InForce(told),
-        None if !limits => Quota::InForce(None),
+        Some(Some(told)) if !limits => Quota::Refused(Some(told)),
+        _ if !limits => Quota::InForce(None),
+        Some(told) if entry.refused.is_some() => Quota::Refused(told),
         None => {
             let own = |part: &Part| cpu::in_force(part.at.pid, &part.at.id) == Some(part.own_cpu);
             if running().all(own) { Quota::InForce(None) } else { Quota::Stale }
@@ -171,11 +172,8 @@ async fn learn_ends(inner: &Inner, pods: &[Pod]) -> Result<(), ApiError> {
             Err(ApiError::Refused(..)) => continue,
             Err(why) => return Err(why),
         };
-        let tail = match inner.client.tail(&part.at.id).await {
-            Ok(tail) => shortened(&tail),
-            Err(ApiError::Refused(..)) => String::new(),
-            Err(why) => return Err(why),
-        };
+        // One whose log cannot be read, or hangs, must not hide all others.
+        let tail = inner.client.tail(&part.at.id).await.map(|tail| shortened(&tail)).unwrap_or_default();
         let detail = Detail {
             oom_killed: inspected.oom_killed,
             error: inspected.error,
@@ -233,5 +231,7 @@ pub(super) async fn known(inner: &Arc<Inner>, handle: &Handle) -> Result<Option<
         return Ok(Some(entry));
     }
     look(inner, None).await?;
+    // What that look saw of others, nobody was told.
+    let _ = inner.events.try_send(ExecutorEvent::Relist);
     Ok(inner.table.get(handle))
 }

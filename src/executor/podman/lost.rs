@@ -16,17 +16,18 @@ const CONFIRM: Duration = Duration::from_secs(3);
 /// Marks those that are lost for certain, and sees to it that suspects are looked at again.
 pub(super) fn mark(inner: &Arc<Inner>, listed: &mut [Listed]) {
     let running = listed.iter_mut().filter(|one| one.runs() && one.pid > 0);
-    let (there, gone): (Vec<_>, Vec<_>) = running.partition(|one| cpu::is_process_of(one.pid, &one.id));
+    let known = running.filter_map(|one| Some((cpu::is_process_of(one.pid, &one.id)?, one)));
+    let (there, gone): (Vec<_>, Vec<_>) = known.partition(|(there, _)| *there);
     let mut state = inner.table.lock();
     // An agent in a container of its own sees none of the device's processes.
     state.sees_processes |= !there.is_empty();
-    for one in there {
+    for (_, one) in there {
         state.suspected.remove(&(one.id.clone(), one.pid));
     }
     if !state.sees_processes {
         return;
     }
-    for one in gone {
+    for (_, one) in gone {
         let key = (one.id.clone(), one.pid);
         match state.suspected.get(&key) {
             Some(since) => one.lost = since.elapsed() >= CONFIRM,

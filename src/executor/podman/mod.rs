@@ -101,6 +101,7 @@ struct Inner {
 struct Abilities {
     cpu: bool,
     memory: bool,
+    cgroups_v1: bool,
 }
 
 impl PodmanExecutor {
@@ -205,9 +206,11 @@ impl Inner {
         if let Some(known) = known {
             return Ok(known);
         }
-        let controllers = self.client.info().await?.host.cgroup_controllers.unwrap_or_default();
+        let host = self.client.info().await?.host;
+        let controllers = host.cgroup_controllers.unwrap_or_default();
         let has = |name: &str| controllers.iter().any(|controller| controller == name);
-        let found = Abilities { cpu: has("cpu"), memory: has("memory") };
+        let cgroups_v1 = host.cgroup_version == "v1";
+        let found = Abilities { cpu: has("cpu"), memory: has("memory"), cgroups_v1 };
         *self.abilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
         Ok(found)
     }

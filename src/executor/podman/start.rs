@@ -196,10 +196,10 @@ async fn real_cause(inner: &Inner, pod_id: &str, why: ApiError) -> ApiError {
 async fn remove_leftover(inner: &Inner, body: &Json, words: &str) -> Result<(), Failed> {
     let name = body["name"].as_str().unwrap_or_default();
     let error = |why| Failed::Other(inner.error(Reason::StartFailed, "a container cannot be made", why));
-    match inner.client.inspect(name).await {
-        Err(ApiError::Refused(404, _)) => inner.client.remove_container(name).await.map_err(error),
+    match inner.client.remove_forgotten(name).await {
+        Ok(true) => Ok(()),
         Err(why) => Err(error(why)),
-        Ok(_) => Err(Failed::Other(failed(
+        Ok(false) => Err(Failed::Other(failed(
             Reason::StartFailed,
             format!("container {name} cannot be made: {words}, and it is not this agent's: remove or rename it"),
         ))),
@@ -266,6 +266,8 @@ async fn started(
     entry.told = Some(cpu_quota_us);
     if cpu_quota_us.is_some() {
         limit::note_applied(entry);
+        let limits = inner.abilities.lock().is_ok_and(|known| known.is_none_or(|known| known.cpu));
+        entry.limit_warnings.extend((!limits).then(|| limit::NO_CONTROLLER.to_owned()));
     }
     look::instance(inner, &state, handle).ok_or_else(gone)
 }

@@ -181,11 +181,6 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
         labels.insert(key.clone(), value.clone());
     }
     let pod = pod_body(&name, workload, job, &labels);
-    if cpu_quota_us.is_some() && !place.cpu {
-        warnings.push(
-            "LimitNotEnforced: podman cannot limit CPU on this machine: the condition's cpu has no effect".into(),
-        );
-    }
     let mut blueprint = Blueprint { name, pod, volumes, files, host_paths, containers, warnings: Vec::new() };
     blueprint.warn(&warnings);
     blueprint

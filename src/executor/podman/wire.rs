@@ -123,6 +123,8 @@ pub struct Info {
 pub struct InfoHost {
     /// A limit is only kept where its controller is named.
     pub cgroup_controllers: Option<Vec<String>>,
+    /// `v1` or `v2`.
+    pub cgroup_version: String,
 }
 
 /// A pod of `GET pods/json`.
