@@ -55,6 +55,8 @@ pub struct Machine {
     /// Faults for certain calls: by their number, or how they begin.
     pub planned: BTreeMap<u64, Fault>,
     pub planned_once: Option<(&'static str, Fault)>,
+    /// Of every call whose path has this in it.
+    pub planned_always: Option<(&'static str, Fault)>,
     pub starts: u64,
     pub faults: u64,
     pub calls: u64,
@@ -86,6 +88,7 @@ impl Machine {
             violations: Vec::new(),
             planned: BTreeMap::new(),
             planned_once: None,
+            planned_always: None,
             starts: 0,
             faults: 0,
             calls: 0,

@@ -121,7 +121,8 @@ impl Podman {
             if once.is_some() {
                 machine.planned_once = None;
             }
-            let planned = machine.planned.get(&number).copied();
+            let always = machine.planned_always.filter(|(part, _)| brief(&request).contains(part));
+            let planned = machine.planned.get(&number).copied().or(always.map(|(_, fault)| fault));
             let fault = planned.or(once.map(|(_, fault)| fault)).unwrap_or(drawn);
             machine.faults += u64::from(fault != Fault::None);
             if machine.dice.one_in(2) { (fault, slow, Duration::ZERO) } else { (fault, Duration::ZERO, slow) }

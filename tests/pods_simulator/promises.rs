@@ -355,3 +355,52 @@ fn a_pod_of_which_somebody_removes_a_container_is_not_said_to_run_and_is_replace
         world.check();
     });
 }
+
+#[test]
+fn one_container_whose_output_cannot_be_read_hides_none_of_the_others() {
+    virtually(async {
+        let mut world = quiet();
+        world.want(workloads::steady());
+        world.want(serving(1));
+        world.start_agent();
+        world.pass(MINUTE).await;
+        world.podman.machine().planned_always = Some(("logs", Fault::Hang { done: false }));
+        kill(&world, "web-000000000001-one", 3);
+        world.pass(2 * MINUTE).await;
+        for _ in 0..12 {
+            assert_eq!(says(&world, workloads::STEADY), (State::Running, Reason::Running));
+            assert_eq!(says(&world, "web"), (State::Running, Reason::Running), "it was started again");
+            world.pass(5 * MINUTE).await;
+        }
+        world.check();
+    });
+}
+
+#[test]
+fn how_a_pull_went_an_hour_ago_says_nothing_about_now() {
+    virtually(async {
+        let mut world = quiet();
+        world.podman.machine().images.clear();
+        world.podman.machine().registry = false;
+        let by = ConditionRef { name: "low".into(), cpu_quota_us: None };
+        world.want(Workload { gates: vec![ProfileRef { name: "load".into(), conditions: vec![by] }], ..serving(1) });
+        world.start_agent();
+        world.metric_is("x", 7.0);
+        world.pass(MINUTE).await;
+        world.metric_is("x", 1.0);
+        while says(&world, "web") != (State::Ready, Reason::ImagePull) {
+            world.pass(Duration::from_millis(1)).await;
+        }
+        // The gate closes while the image is on its way, which then does not come.
+        world.metric_is("x", 7.0);
+        world.pass(HOUR).await;
+        world.podman.machine().registry = true;
+        world.metric_is("x", 1.0);
+        for _ in 0..600 {
+            assert_ne!(says(&world, "web").0, State::Error, "the registry is there");
+            world.pass(Duration::from_millis(100)).await;
+        }
+        assert_eq!(says(&world, "web"), (State::Running, Reason::Running));
+        world.check();
+    });
+}
