@@ -10,14 +10,11 @@ use serde_json::Value;
 
 use crate::common::figures::figures;
 use crate::common::mqtt::Mqtt;
-use crate::manifests::{device, pod};
+use crate::manifests::{PODS, device, pod};
 use crate::podman::{Podman, environment};
 use crate::record::{Call, Record};
 use crate::statuses::{Statuses, say};
 use crate::{floor, relay, start_agent};
-
-/// How many.
-pub const PODS: usize = 50;
 
 pub fn run(binary: &Path, podman: &Podman) {
     println!("{PODS} pods with one container each, real podman behind the relay.");

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::fifty::PODS;
-use crate::manifests::{COMMAND, LABEL};
+use crate::manifests::{COMMAND, LABEL, PODS};
 use crate::podman::Podman;
 
 /// Starts and ends as many equal pods in several ways, each beside what the agent took.

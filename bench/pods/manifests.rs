@@ -8,6 +8,9 @@ pub const LABEL: &str = "flotta-test=bench";
 /// unless it says otherwise, and then every stop would take its whole grace period).
 pub const COMMAND: [&str; 3] = ["sh", "-c", "trap 'exit 0' TERM; sleep 100000 & wait"];
 
+/// How many are started and stopped together.
+pub const PODS: usize = 50;
+
 const HEAD: &str = "apiVersion: management.project-flotta.io/v1alpha1\n";
 
 /// Two gates: `low` by the metric cpu, `big` by mem; open below 50.

@@ -6,8 +6,6 @@ use crate::model::status::Reason;
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::workload::{RestartPolicy, Retry, SharedWorkload, SpecHash};
 
-use super::plan::StepAction;
-
 use std::time::Duration;
 
 /// A start that waits for something is tried again after this time even if nobody says that it is there.
@@ -263,8 +261,9 @@ impl Book {
     }
 
     /// What failed before and works now is no error any more. That a start failed stays one until a start does not.
-    pub fn note_success(&mut self, action: &StepAction) {
-        if action.is_end() {
+    /// `ends`: it was a stop or a removal that worked.
+    pub fn note_success(&mut self, ends: bool) {
+        if ends {
             self.backoff.failed_ends = 0;
             self.backoff.end_error = None;
             return;

@@ -289,7 +289,7 @@ impl Reconciler {
                 book.note_waiting(error.reason, error.message, now);
             }
             Ok(outcome) => {
-                book.note_success(&step.action);
+                book.note_success(step.action.is_end());
                 match (outcome, step.action) {
                     (Outcome::Started(instance), _) => {
                         book.restarts = book.restarts.saturating_add(u64::from(book.ended_by_itself));

@@ -1,7 +1,6 @@
 //! A condition's CPU quota on a running pod.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,9 +10,6 @@ use super::table::{Busy, Entry};
 use super::{Inner, cpu, look};
 use crate::executor::{ExecutorError, Handle, Instance};
 use crate::model::status::Reason;
-
-/// What podman refused is asked for again after this time: it may have been busy, and it may never be possible.
-pub(super) const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
 /// Said where podman has no CPU controller.
 pub(super) const NO_CONTROLLER: &str =

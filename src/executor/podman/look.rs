@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::client::ApiError;
 use super::observe::{self, Detail, Part, Pod};
-use super::table::{Entry, Looked, State, Table};
-use super::{Inner, cpu, files, labels, limit, lost, sweep};
+use super::table::{Entry, Looked, REFUSED_AGAIN, State, Table};
+use super::{Inner, cpu, files, labels, lost, sweep};
 use crate::executor::{ExecutorError, ExecutorEvent, Handle, Instance, Quota};
 use crate::model::id::WorkloadId;
 use crate::model::status::Reason;
@@ -134,7 +134,7 @@ fn forget_old_ends(state: &mut State, pods: &[Pod], all: bool) {
 fn quota(inner: &Inner, entry: &Entry) -> Quota {
     let limits = inner.abilities.lock().is_ok_and(|known| known.is_none_or(|known| known.cpu));
     let running = || entry.pod.parts().filter(|part| part.at.runs() && part.at.pid > 0);
-    if entry.refused.is_some_and(|at| at.elapsed() >= limit::REFUSED_AGAIN) {
+    if entry.refused.is_some_and(|at| at.elapsed() >= REFUSED_AGAIN) {
         return Quota::Stale;
     }
     match entry.told {

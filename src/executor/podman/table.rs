@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::Inner;
 use super::observe::{Details, Pod};
@@ -13,6 +14,9 @@ use tokio::time::Instant;
 
 /// Containers whose leftovers are looked for; of more the oldest are forgotten.
 const GONE_MAX: usize = 1_000;
+
+/// What podman refused is asked for again after this time: it may have been busy, and it may never be possible.
+pub(super) const REFUSED_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is known of a pod.
 #[derive(Clone, Debug)]
@@ -27,7 +31,7 @@ pub(super) struct Entry {
     pub(super) told: Option<Option<u32>>,
     /// What was in force after that, by container: its process, and the quota that the kernel said.
     pub(super) applied: BTreeMap<String, (i64, Option<Option<u32>>)>,
-    /// When podman last refused to change a running container's quota.
+    /// When podman last refused to change a running container's quota; see [`REFUSED_AGAIN`].
     pub(super) refused: Option<Instant>,
     /// What it does not enforce of a condition's quota.
     pub(super) limit_warnings: Vec<String>,
