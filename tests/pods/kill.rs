@@ -2,6 +2,7 @@
 //! nothing restarted that had no reason to. `KILLS=1000` for more, `KILL_SEED=…` to go on from a seed; both are printed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::device::{lines, until_true};
 use super::dice::{Dice, number};
@@ -58,7 +59,9 @@ fn containers(place: &Place) -> BTreeMap<String, Vec<String>> {
     for container in place.podman.containers(&format!("project-flotta.io/device={}", place.id())) {
         if container["IsInfra"] != true {
             let name = container["Labels"]["project-flotta.io/name"].as_str().unwrap_or_default().to_owned();
-            let state = container["State"].as_str().unwrap_or_default().to_owned();
+            // Podman that was killed between writing so and signalling leaves it so, and the container runs on.
+            let alive = container["State"] == "stopping" && Path::new(&format!("/proc/{}", container["Pid"])).exists();
+            let state = if alive { "running" } else { container["State"].as_str().unwrap_or_default() }.to_owned();
             found.entry(name).or_insert_with(Vec::new).push(state);
         }
     }
