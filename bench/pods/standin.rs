@@ -73,7 +73,8 @@ fn answer(request: &Request, agent: &UnixStream, state: &mut State) -> Option<Va
             return None;
         }
         ("GET", ["images", _, "exists"]) => Value::Null,
-        ("GET", ["volumes", "json"]) => json!([]),
+        // Whole pods are seen by their containers.
+        ("GET", ["volumes" | "pods", "json"]) => json!([]),
         ("GET", ["containers", "json"]) => listed(state, query),
         ("POST", ["pods", "create"]) => {
             let pod = state.id();
@@ -133,6 +134,7 @@ impl State {
         let now = now().as_secs();
         for one in self.containers.values_mut().filter(|one| which(one)) {
             one["State"] = json!(state);
+            one["Exited"] = json!(state == "exited");
             one[if state == "running" { "StartedAt" } else { "ExitedAt" }] = json!(now);
         }
     }
