@@ -1,18 +1,23 @@
 //! What the planner promises for any input: the same input gives the same plan, the order of the input does not matter,
 //! one operation per workload, and after the steps are done the next plan is empty.
 
+#[path = "common/gates.rs"]
+mod gates;
+#[path = "common/models.rs"]
+mod models;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use flotta_agent::executor::{End, ExecutorId, Handle, Instance, Phase, Quota};
-use flotta_agent::gates::{Gates, Settings};
+use flotta_agent::gates::Gates;
 use flotta_agent::model::desired::Desired;
 use flotta_agent::model::id::WorkloadId;
-use flotta_agent::model::profile::{ConditionSpec, ProfileRef, ProfileSpec};
+use flotta_agent::model::profile::ProfileRef;
 use flotta_agent::model::status::State;
 use flotta_agent::model::time::{Mono, Now, Wall};
-use flotta_agent::model::workload::{Kind, Payload, RestartPolicy, Retry, ShellSpec, SourceKind, SpecHash, Workload};
+use flotta_agent::model::workload::{Kind, Payload, RestartPolicy, ShellSpec, Workload};
 use flotta_agent::scheduler::plan::{Step, StepAction};
 use flotta_agent::scheduler::reconciler::Outcome;
 use flotta_agent::scheduler::{Input, Limits, Reconciler};
@@ -29,29 +34,15 @@ fn id(n: usize) -> WorkloadId {
 fn workload(n: usize, version: u8, gate: Option<bool>, restart: RestartPolicy) -> Arc<Workload> {
     let gates =
         gate.map(|open| ProfileRef { name: if open { "open" } else { "closed" }.into(), conditions: Vec::new() });
-    Arc::new(Workload {
-        id: id(n),
-        hash: SpecHash(format!("{version:064x}")),
-        kind: Kind::Shell,
-        rootless: false,
-        payload: Payload::Shell(ShellSpec {
-            argv: vec!["x".into()],
-            env: BTreeMap::new(),
-            working_dir: None,
-            user: None,
-            grace: Duration::from_secs(1),
-        }),
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        gates: gates.into_iter().collect(),
-        cron: None,
-        retry: Retry::DEFAULT,
-        restart,
-        priority: 0,
-        source: SourceKind::Manifests,
-        origin: "a.yaml:1".into(),
-        warnings: Vec::new(),
-    })
+    let shell = ShellSpec {
+        argv: vec!["x".into()],
+        env: BTreeMap::new(),
+        working_dir: None,
+        user: None,
+        grace: Duration::from_secs(1),
+    };
+    let base = models::workload(id(n).name(), version.into(), Kind::Shell, Payload::Shell(shell), restart);
+    Arc::new(Workload { gates: gates.into_iter().collect(), ..base })
 }
 
 fn instance(n: usize, version: u8, handle: usize, code: Option<i32>) -> Instance {
@@ -68,7 +59,7 @@ fn instance(n: usize, version: u8, handle: usize, code: Option<i32>) -> Instance
     };
     Instance {
         id: id(n),
-        hash: SpecHash(format!("{version:064x}")),
+        hash: models::hash(version.into()),
         handle: Handle(format!("h{handle}").into()),
         phase,
         started_at: at(0).wall,
@@ -80,18 +71,7 @@ fn instance(n: usize, version: u8, handle: usize, code: Option<i32>) -> Instance
 }
 
 fn gates() -> Gates {
-    let profile = |name: &str, expression: &str| ProfileSpec {
-        name: name.into(),
-        conditions: vec![ConditionSpec {
-            name: "c".into(),
-            expression: expression.into(),
-            hold_off: Duration::ZERO,
-            hold: Duration::ZERO,
-        }],
-    };
-    let mut gates = Gates::new(Settings::default());
-    gates.set_profiles(&[profile("open", "x == nil"), profile("closed", "x != nil")], at(0));
-    gates
+    gates::open_and_closed(at(0))
 }
 
 fn restart() -> impl Strategy<Value = RestartPolicy> {

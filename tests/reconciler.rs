@@ -1,17 +1,22 @@
 //! What follows from what, one turn after the other: failures of ends and of starts, quotas, news that cross each other.
 
+#[path = "common/gates.rs"]
+mod gates;
+#[path = "common/models.rs"]
+mod models;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flotta_agent::executor::{Down, End, ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance, Phase, Quota};
-use flotta_agent::gates::{Gates, Settings};
+use flotta_agent::gates::Gates;
 use flotta_agent::model::desired::Desired;
 use flotta_agent::model::id::WorkloadId;
-use flotta_agent::model::profile::{ConditionRef, ConditionSpec, ProfileRef, ProfileSpec};
+use flotta_agent::model::profile::{ConditionRef, ProfileRef};
 use flotta_agent::model::status::{Reason, State, WorkloadStatus};
 use flotta_agent::model::time::{Mono, Now, Wall};
-use flotta_agent::model::workload::{Kind, Payload, RestartPolicy, Retry, SourceKind, SpecHash, Workload};
+use flotta_agent::model::workload::{Kind, Payload, RestartPolicy, Retry, Workload};
 use flotta_agent::scheduler::plan::{Step, StepAction};
 use flotta_agent::scheduler::reconciler::Output;
 use flotta_agent::scheduler::{Input, Limits, Reconciler};
@@ -33,39 +38,17 @@ fn id() -> WorkloadId {
 /// Behind `open` (true) or `closed` (false).
 fn workload(gate: &str, cpu: Option<u32>, restart: RestartPolicy) -> Input {
     let conditions = vec![ConditionRef { name: "c".into(), cpu_quota_us: cpu }];
+    let base = models::workload("w", 0xaa, Kind::Pod, Payload::Pod(Arc::default()), restart);
     let workload = Workload {
-        id: id(),
-        hash: SpecHash("aa".into()),
-        kind: Kind::Pod,
-        rootless: false,
-        payload: Payload::Pod(Arc::default()),
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
         gates: vec![ProfileRef { name: gate.into(), conditions }],
-        cron: None,
         retry: Retry::Constant(Duration::from_millis(RETRY_MS)),
-        restart,
-        priority: 0,
-        source: SourceKind::Manifests,
-        origin: "a.yaml:1".into(),
-        warnings: Vec::new(),
+        ..base
     };
     Input::Desired(Box::new(Desired { workloads: BTreeMap::from([(id(), Arc::new(workload))]), ..Desired::default() }))
 }
 
 fn gates() -> Gates {
-    let profile = |name: &str, expression: &str| ProfileSpec {
-        name: name.into(),
-        conditions: vec![ConditionSpec {
-            name: "c".into(),
-            expression: expression.into(),
-            hold_off: Duration::ZERO,
-            hold: Duration::ZERO,
-        }],
-    };
-    let mut gates = Gates::new(Settings::default());
-    gates.set_profiles(&[profile("open", "x == nil"), profile("closed", "x != nil")], at(0));
-    gates
+    gates::open_and_closed(at(0))
 }
 
 fn end(ms: u64, code: i32) -> End {
@@ -76,7 +59,7 @@ fn end(ms: u64, code: i32) -> End {
 fn instance(phase: Phase, look: u64, quota: Quota) -> Instance {
     Instance {
         id: id(),
-        hash: SpecHash("aa".into()),
+        hash: models::hash(0xaa),
         handle: Handle("h1".into()),
         phase,
         started_at: at(0).wall,

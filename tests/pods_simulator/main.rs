@@ -19,6 +19,8 @@ mod events;
 mod faults;
 mod in_flight;
 mod machine;
+#[path = "../common/models.rs"]
+mod models;
 mod plain;
 mod podman;
 mod promises;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotta_agent::model::id::WorkloadId;
+use crate::models;
 use flotta_agent::model::pod::{
     Container, Content, Contents, FileVolume, Mount, PodJob, PodSpec, PullPolicy, Referred, Resources, Security, Volume,
 };
 use flotta_agent::model::profile::{ConditionRef, ConditionSpec, ProfileRef, ProfileSpec};
-use flotta_agent::model::workload::{Kind, Payload, RestartPolicy, Retry, SourceKind, SpecHash, Workload};
+use flotta_agent::model::workload::{Kind, Payload, RestartPolicy, Workload};
 
 use crate::dice::Dice;
 
@@ -36,31 +36,12 @@ pub fn profiles() -> Vec<ProfileSpec> {
 }
 
 /// Each version has a hash of its own.
-fn hash(version: u64) -> SpecHash {
-    SpecHash(format!("{version:012x}{:052x}", 0))
-}
-
 pub fn workload(name: &str, version: u64, spec: PodSpec, restart: RestartPolicy) -> Workload {
     let content = Content::from([("key".to_owned(), b"value".to_vec())]);
     let config_maps = BTreeMap::from([("config".to_owned(), content)]);
     let contents = Contents { config_maps, ..Contents::default() };
-    Workload {
-        id: WorkloadId::parse(name).expect("a name"),
-        hash: hash(version),
-        kind: Kind::Pod,
-        rootless: false,
-        payload: Payload::Pod(Arc::new(PodJob { spec, contents })),
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        gates: Vec::new(),
-        cron: None,
-        retry: Retry::DEFAULT,
-        restart,
-        priority: 0,
-        source: SourceKind::Manifests,
-        origin: "a.yaml:1".into(),
-        warnings: Vec::new(),
-    }
+    let payload = Payload::Pod(Arc::new(PodJob { spec, contents }));
+    models::workload(name, version, Kind::Pod, payload, restart)
 }
 
 pub fn container(name: &str, script: &str, image: &str) -> Container {

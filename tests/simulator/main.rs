@@ -6,6 +6,8 @@
 //! most one copy of a workload runs, one operation at a time, nothing runs that was never desired; and once faults cease,
 //! what should run runs, nothing else does, and the statuses say so.
 
+#[path = "../common/models.rs"]
+mod models;
 mod world;
 
 use world::World;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::models;
 use flotta_agent::executor::{End, ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance, Phase, Quota};
 use flotta_agent::gates::{Gate, Gates, Settings};
 use flotta_agent::model::desired::Desired;
@@ -12,7 +13,7 @@ use flotta_agent::model::metric::{MetricSource, MetricUpdate};
 use flotta_agent::model::profile::{ConditionRef, ConditionSpec, ProfileRef, ProfileSpec};
 use flotta_agent::model::status::{Reason, State, WorkloadStatus};
 use flotta_agent::model::time::{Mono, Now, Wall};
-use flotta_agent::model::workload::{Kind, Payload, RestartPolicy, Retry, ShellSpec, SourceKind, SpecHash, Workload};
+use flotta_agent::model::workload::{Kind, Payload, RestartPolicy, ShellSpec, SpecHash, Workload};
 use flotta_agent::scheduler::plan::{Step, StepAction};
 use flotta_agent::scheduler::reconciler::Outcome;
 use flotta_agent::scheduler::{Input, Limits, Reconciler};
@@ -163,23 +164,8 @@ impl World {
                 grace: Duration::from_secs(1),
             }),
         };
-        Workload {
-            id: WorkloadId::try_new("default", name).expect("a name"),
-            hash: SpecHash(format!("{:064x}", self.versions)),
-            kind: Kind::Shell,
-            rootless: false,
-            payload,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            gates: if gated { vec![ProfileRef { name: "load".into(), conditions }] } else { Vec::new() },
-            cron: None,
-            retry: Retry::DEFAULT,
-            restart,
-            priority: 0,
-            source: SourceKind::Manifests,
-            origin: "a.yaml:1".into(),
-            warnings: Vec::new(),
-        }
+        let gates = if gated { vec![ProfileRef { name: "load".into(), conditions }] } else { Vec::new() };
+        Workload { gates, ..models::workload(name, self.versions, Kind::Shell, payload, restart) }
     }
 
     fn put(&mut self, workload: &Workload) -> Instance {
