@@ -171,9 +171,12 @@ remove_pods() {
     )
     [ -n "$pods" ] || return 0
     say "removing the pods of tests"
-    # Killed first, and a moment for podman to see it: else each container that ignores SIGTERM takes ten seconds.
+    # Killed first, and seen so by podman: else each container that ignores SIGTERM takes ten seconds.
     "$dir/podman" pod kill $pods >/dev/null 2>&1 || true
-    sleep 0.5
+    for _ in $(seq 50); do
+        "$dir/podman" pod inspect --format '{{.State}}' $pods 2>/dev/null | grep -qE 'Running|Degraded' || break
+        sleep 0.1
+    done
     "$dir/podman" pod rm -f -i -t 0 $pods >/dev/null
 }
 

@@ -57,56 +57,50 @@ pub(super) async fn apply(
     let entry = inner.table.get(handle).ok_or_else(gone)?;
     let abilities = inner.abilities().await.map_err(|why| error("podman's abilities", why))?;
     let possible = abilities.cpu;
-    let mut warnings = Vec::new();
-    if !possible && quota_us.is_some() {
-        warnings.push(NO_CONTROLLER.into());
-    }
     let wanted = if possible { parts(&entry.pod, quota_us) } else { Vec::new() };
-    let mut refused = false;
     if let Some(entry) = inner.table.lock().pods.get_mut(handle) {
         // Until podman has answered for all of them nobody knows what holds.
         entry.told = None;
     }
+    let mut refusals = Vec::new();
     for (part, quota) in &wanted {
         match inner.client.update_cpu(&part.at.id, *quota, abilities.cgroups_v1).await {
             Ok(()) => {}
-            Err(ApiError::Refused(_, words)) => {
-                refused = true;
-                warnings.push(format!("LimitNotEnforced: the CPU quota of container {}: {words}", part.name));
-            }
+            Err(ApiError::Refused(_, words)) => refusals.push((part.at.id.clone(), words)),
             Err(why) => return Err(error("the CPU quota", why)),
         }
     }
-    if refused {
+    if !refusals.is_empty() {
         // One that has ended meanwhile has no quota to be changed.
-        let id = entry.pod.id.clone();
-        look::one(inner, &id, handle)
-            .await
-            .map_err(|why| error("the pod cannot be looked at", why))?
-            .ok_or_else(gone)?;
+        let found = look::one(inner, &entry.pod.id, handle).await;
+        found.map_err(|why| error("the pod cannot be looked at", why))?.ok_or_else(gone)?;
     }
     let mut state = inner.table.lock();
     let entry = state.pods.get_mut(handle).ok_or_else(gone)?;
     entry.told = Some(quota_us);
     note_applied(entry);
-    for (part, quota) in parts(&entry.pod, quota_us).into_iter().filter(|_| possible) {
+    let now = if possible { parts(&entry.pod, quota_us) } else { Vec::new() };
+    refusals.retain(|(id, _)| now.iter().any(|(part, _)| part.at.id == *id));
+    let mut warnings: Vec<String> =
+        (!possible && quota_us.is_some()).then(|| NO_CONTROLLER.to_owned()).into_iter().collect();
+    for (part, quota) in now {
+        let name = &part.name;
+        let refusal = refusals.iter().find(|(id, _)| *id == part.at.id);
         let kept = entry.applied.get(&part.at.id).and_then(|(_, kept)| *kept);
-        if !refused && kept.is_some_and(|kept| kept != quota) {
-            let shown = |quota: Option<u32>| quota.map_or("none".to_owned(), |us| format!("{us} µs"));
-            warnings.push(format!(
-                "LimitNotEnforced: the kernel holds container {} to {} of CPU per 100 ms, not to {}",
-                part.name,
-                shown(kept.flatten()),
+        let shown = |quota: Option<u32>| quota.map_or("none".to_owned(), |us| format!("{us} µs"));
+        match (refusal, kept) {
+            (Some((_, words)), _) => {
+                warnings.push(format!("LimitNotEnforced: the CPU quota of container {name}: {words}"));
+            }
+            (None, Some(kept)) if kept != quota => warnings.push(format!(
+                "LimitNotEnforced: the kernel holds container {name} to {} of CPU per 100 ms, not to {}",
+                shown(kept),
                 shown(quota)
-            ));
+            )),
+            (None, _) => {}
         }
     }
-    let runs = |name: &str| entry.pod.parts().any(|part| part.name == name && part.at.runs());
-    warnings.retain(|warning| {
-        !warning.contains("quota of container")
-            || entry.pod.parts().any(|part| warning.contains(&format!("container {}:", part.name)) && runs(&part.name))
-    });
-    entry.refused = (refused && !warnings.is_empty()).then(Instant::now);
+    entry.refused = (!refusals.is_empty()).then(Instant::now);
     entry.limit_warnings = warnings;
     entry.look = inner.draw();
     look::instance(inner, &state, handle).ok_or_else(gone)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::client::ApiError;
 use super::observe::{self, Detail, Part, Pod};
-use super::table::{Entry, Looked, REFUSED_AGAIN, State, Table};
+use super::table::{Entry, Looked, REFUSED_AGAIN, State};
 use super::{Inner, cpu, files, labels, lost, sweep};
 use crate::executor::{ExecutorError, ExecutorEvent, Handle, Instance, Quota};
 use crate::model::id::WorkloadId;
@@ -63,10 +63,8 @@ pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Resul
         })
         .map(|(handle, _)| handle.clone())
         .collect();
-    let gone: Vec<(WorkloadId, Handle)> = missing
-        .into_iter()
-        .filter_map(|handle| Some((Table::take_gone(&mut state, &handle)?.pod.id, handle)))
-        .collect();
+    let gone: Vec<(WorkloadId, Handle)> =
+        missing.into_iter().filter_map(|handle| Some((state.take_gone(&handle)?.pod.id, handle))).collect();
     if !gone.is_empty() {
         // Whoever removed it left its files and volumes.
         inner.sweep_again();
@@ -132,7 +130,7 @@ fn forget_old_ends(state: &mut State, pods: &[Pod], all: bool) {
 
 /// Whether what was told holds: the kernel is asked, which costs no call of podman's.
 fn quota(inner: &Inner, entry: &Entry) -> Quota {
-    let limits = inner.abilities.lock().is_ok_and(|known| known.is_none_or(|known| known.cpu));
+    let limits = inner.limits_cpu();
     let running = || entry.pod.parts().filter(|part| part.at.runs() && part.at.pid > 0);
     if entry.refused.is_some_and(|at| at.elapsed() >= REFUSED_AGAIN) {
         return Quota::Stale;

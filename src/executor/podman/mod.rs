@@ -215,6 +215,12 @@ impl Inner {
         Ok(found)
     }
 
+    /// Podman can limit CPU here, as far as is known.
+    fn limits_cpu(&self) -> bool {
+        let known = *self.abilities.lock().unwrap_or_else(PoisonError::into_inner);
+        known.is_none_or(|known| known.cpu)
+    }
+
     fn forget_abilities(&self) {
         *self.abilities.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.images.forget_all();

@@ -266,8 +266,7 @@ async fn started(
     entry.told = Some(cpu_quota_us);
     if cpu_quota_us.is_some() {
         limit::note_applied(entry);
-        let limits = inner.abilities.lock().is_ok_and(|known| known.is_none_or(|known| known.cpu));
-        entry.limit_warnings.extend((!limits).then(|| limit::NO_CONTROLLER.to_owned()));
+        entry.limit_warnings.extend((!inner.limits_cpu()).then(|| limit::NO_CONTROLLER.to_owned()));
     }
     look::instance(inner, &state, handle).ok_or_else(gone)
 }

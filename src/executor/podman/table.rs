@@ -78,6 +78,18 @@ pub(super) struct Looked {
     pub(super) at: Instant,
 }
 
+impl State {
+    /// Takes a pod out that is gone; what is left of its containers is looked for.
+    pub(super) fn take_gone(&mut self, handle: &Handle) -> Option<Entry> {
+        let entry = self.pods.remove(handle)?;
+        let containers = entry.pod.parts().map(|part| &part.at).chain(&entry.pod.infra).map(|at| at.id.clone());
+        self.gone.extend(containers);
+        let over = self.gone.len().saturating_sub(GONE_MAX);
+        self.gone.drain(..over);
+        Some(entry)
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Table(Mutex<State>);
 
@@ -94,16 +106,6 @@ impl Table {
     /// Something was heard of a workload.
     pub(super) fn hint(&self, id: WorkloadId) {
         self.lock().hints.insert(id);
-    }
-
-    /// Takes a pod out that is gone; what is left of its containers is looked for.
-    pub(super) fn take_gone(state: &mut State, handle: &Handle) -> Option<Entry> {
-        let entry = state.pods.remove(handle)?;
-        let containers = entry.pod.parts().map(|part| &part.at).chain(&entry.pod.infra).map(|at| at.id.clone());
-        state.gone.extend(containers);
-        let over = state.gone.len().saturating_sub(GONE_MAX);
-        state.gone.drain(..over);
-        Some(entry)
     }
 
     /// What was heard of before a look, the look sees.

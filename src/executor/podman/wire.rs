@@ -81,8 +81,6 @@ pub struct InspectedState {
     pub error: String,
     /// RFC 3339.
     pub finished_at: String,
-    /// Of its last run.
-    pub exit_code: i64,
 }
 
 /// A line of `GET events`.
