@@ -3,29 +3,36 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering::Relaxed;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
 
-use crate::connect::{self, Refused};
-use crate::connection::{Connection, Presence};
-use crate::counters::{Counters, Refusal};
-use crate::fanout::Fanout;
+use crate::counters::Counters;
+use crate::door::Door;
 use crate::hub::Hub;
-use crate::registry::Registry;
-use crate::session::Session;
-use crate::wire::Wire;
-use crate::{Core, Limits, Rights, StartError, Tap, lock};
+use crate::retained::Owner;
+use crate::{Limits, Peer, Rights, Tap, keeper, lock, sys};
 
 /// How long the accept loop waits after an error (too many open files, say) before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long a refused client may take to read why.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// After this much silence, and then at this distance, the kernel asks whether the other side is still there: for
+/// clients without a keep-alive whose machine went away without a word.
+const PROBE_AFTER: Duration = Duration::from_secs(120);
+const PROBE_EVERY: Duration = Duration::from_secs(20);
+
+/// What a broker is started with.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// What it may use.
+    pub limits: Limits,
+    /// A directory of its own for clients' retained messages; `None`: they end with the process.
+    pub retained: Option<PathBuf>,
+}
 
 /// A running broker. Clones are handles to the same one.
 #[derive(Clone)]
@@ -34,9 +41,8 @@ pub struct Broker {
 }
 
 struct Shared {
-    hub: Arc<Hub>,
-    registry: Arc<Registry>,
-    permits: Arc<Semaphore>,
+    door: Arc<Door>,
+    retained: Option<PathBuf>,
     stop: watch::Sender<bool>,
     /// Each task has a clone: the channel ends with the last of them. `None` after a shutdown.
     alive: Mutex<Option<mpsc::Sender<()>>>,
@@ -44,23 +50,27 @@ struct Shared {
 }
 
 impl Broker {
-    /// Starts the message router (a thread) without listening anywhere. Needs a tokio runtime with time and I/O.
-    ///
-    /// # Errors
-    /// When the system gives no thread for the router.
-    pub fn start(limits: Limits, rights: Arc<dyn Rights>, tap: Arc<dyn Tap>) -> Result<Broker, StartError> {
-        let fanout = Core::start(&limits)?;
-        let permits = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    /// Starts the broker without listening anywhere: reads the retained messages (which blocks for as long as the disk
+    /// takes). Needs a tokio runtime with time and I/O.
+    pub fn start(settings: Settings, rights: Arc<dyn Rights>, tap: Arc<dyn Tap>) -> Broker {
+        let hub = Arc::new(Hub::new(settings.limits, rights, tap));
+        if let Some(dir) = &settings.retained {
+            keeper::restore(&hub, dir);
+        }
         let (alive, ended) = mpsc::channel(1);
         let shared = Shared {
-            hub: Arc::new(Hub::new(limits, fanout, rights, tap)),
-            registry: Arc::default(),
-            permits,
+            door: Door::new(hub.clone()),
+            retained: settings.retained.clone(),
             stop: watch::channel(false).0,
             alive: Mutex::new(Some(alive)),
             ended: tokio::sync::Mutex::new(ended),
         };
-        Ok(Broker { shared: Arc::new(shared) })
+        let broker = Broker { shared: Arc::new(shared) };
+        broker.spawn(sys::refresh(hub.clone(), broker.shared.stop.subscribe()));
+        if let Some(dir) = settings.retained {
+            broker.spawn(keeper::keep(hub, dir, broker.shared.stop.subscribe()));
+        }
+        broker
     }
 
     /// Listens on TCP and serves clients until the shutdown. Returns the address bound (port 0 is allowed). May be
@@ -80,9 +90,9 @@ impl Broker {
                     _ = stop.wait_for(|stop| *stop) => return,
                 };
                 match accepted {
-                    Ok((stream, _)) => {
-                        stream.set_nodelay(true).ok();
-                        broker.serve_stream(stream);
+                    Ok((stream, from)) => {
+                        prepare(&stream);
+                        broker.serve_stream(stream, Peer { address: Some(from), identity: None });
                     }
                     Err(error) => {
                         tracing::warn!(%error, %bound, "cannot accept an MQTT connection");
@@ -94,59 +104,54 @@ impl Broker {
         Ok(bound)
     }
 
-    /// Serves one client on a stream that is ready for MQTT. Returns at once; beyond `Limits::connections` the stream
-    /// is closed and counted.
-    pub fn serve_stream<S>(&self, stream: S)
+    /// Serves one client on a stream that is ready for MQTT. Returns at once; see `Limits::connections` for when there
+    /// is no room.
+    pub fn serve_stream<S>(&self, stream: S, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.serve_handshake(std::future::ready(Ok(stream)));
+        self.serve_handshake(std::future::ready(Ok((stream, peer))));
     }
 
     /// Like [`Broker::serve_stream`], for a stream that has to be made ready first (TLS, a websocket): the handshake
     /// runs in the connection's own task, under the same deadline as CONNECT.
-    pub fn serve_handshake<S>(&self, handshake: impl Future<Output = io::Result<S>> + Send + 'static)
+    pub fn serve_handshake<S>(&self, handshake: impl Future<Output = io::Result<(S, Peer)>> + Send + 'static)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Ok(permit) = self.shared.permits.clone().try_acquire_owned() else {
-            self.shared.hub.counters.refuse(Refusal::Connections);
-            return;
-        };
-        let shared = self.shared.clone();
-        self.spawn(async move {
-            // Subscribed before the stop is looked at: one that comes in between is seen.
-            let stop = shared.stop.subscribe();
-            if !*stop.borrow() {
-                shared.serve(handshake, stop).await;
-            }
-            drop(permit);
-        });
+        if let Some(guest) = self.shared.door.knock() {
+            let (door, stop) = (self.shared.door.clone(), self.shared.stop.subscribe());
+            self.spawn(async move { door.serve(guest, handshake, stop).await });
+        }
     }
 
-    /// Publishes a message of the agent's own: past rights and tap, at once, never lost and never reordered on its way
-    /// into the router. With `retain` it is kept whatever the limits of the retained store; an empty payload clears.
-    pub fn publish(&self, topic: &str, payload: Bytes, qos: u8, retain: bool) {
+    /// Publishes a message of the agent's own: past rights and tap, at once. With `retain` it is kept whatever the
+    /// limits of the retained store, but not on disk; an empty payload clears.
+    pub fn publish(&self, topic: &str, payload: impl AsRef<[u8]>, qos: u8, retain: bool) {
         if topic.is_empty() || topic.len() > usize::from(u16::MAX) || topic.contains(['+', '#', '\0']) {
             tracing::error!(topic, "cannot publish to what is no topic");
             return;
         }
-        self.shared.hub.route(topic, &payload, qos.min(2), retain, None);
+        self.shared.door.hub.route(topic, payload.as_ref(), qos.min(2), retain, Owner::Agent);
     }
 
     /// What was counted until now.
     pub fn counters(&self) -> Counters {
-        self.shared.hub.counters()
+        self.shared.door.hub.counters()
     }
 
-    /// Stops listening, closes all connections (wills are published) and waits until their tasks have ended. The
-    /// router's thread cannot be ended: it stays, parked, until the process ends.
+    /// Stops listening, closes all connections (wills are published), waits until their tasks have ended, and writes
+    /// retained messages that are not on disk yet.
     pub async fn shutdown(&self) {
         self.shared.stop.send_replace(true);
         *lock(&self.shared.alive) = None;
         self.shared.ended.lock().await.recv().await;
-        self.shared.registry.clear();
-        self.shared.hub.fanout.stop();
+        self.shared.door.hub.registry.clear();
+        if let Some(dir) = &self.shared.retained
+            && let Err(why) = keeper::flush(&self.shared.door.hub, dir).await
+        {
+            tracing::warn!("the last retained messages cannot be written into {}: {why}", dir.display());
+        }
     }
 
     /// Runs a task that the shutdown waits for; after a shutdown, none.
@@ -159,65 +164,9 @@ impl Broker {
     }
 }
 
-impl Shared {
-    /// One connection, from the handshake on.
-    async fn serve<S>(&self, handshake: impl Future<Output = io::Result<S>>, mut stop: watch::Receiver<bool>)
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let limits = &self.hub.limits;
-        let welcome = tokio::select! {
-            welcome = tokio::time::timeout(limits.connect_deadline, self.welcome(handshake, stop.clone())) => welcome,
-            _ = stop.changed() => return,
-        };
-        match welcome {
-            Ok(Some(connection)) => {
-                let client = connection.presence.session.as_ref().map(|session| session.client.clone());
-                let end = connection.run().await;
-                tracing::debug!(client = client.as_deref(), ?end, "client left");
-            }
-            Ok(None) => {}
-            Err(_) => self.hub.counters.refuse(Refusal::ConnectDeadline),
-        }
-    }
-
-    /// From the handshake to CONNACK.
-    async fn welcome<S>(
-        &self,
-        handshake: impl Future<Output = io::Result<S>>,
-        shutdown: watch::Receiver<bool>,
-    ) -> Option<Connection<S>>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let mut wire = Wire::new(handshake.await.ok()?);
-        let connect = match connect::read(&mut wire, &self.hub.limits).await {
-            Ok(connect) => connect,
-            Err(Refused::Io) => return None,
-            Err(Refused::For(why)) => {
-                tracing::debug!(why = why.as_str(), "MQTT connection refused");
-                self.hub.counters.refuse(why);
-                tokio::time::timeout(FAREWELL, wire.finish()).await.ok();
-                return None;
-            }
-        };
-        let place = self.registry.claim(&connect.client).await;
-        let parked = self.registry.unpark(&connect.client).filter(|_| !connect.clean);
-        let present = parked.is_some();
-        let mut session =
-            parked.unwrap_or_else(|| Session::new(connect.client.clone(), connect.clean, self.hub.clone()));
-        wire.out.put_slice(&[0x20, 2, u8::from(present), 0]);
-        session.resume(&mut wire.out);
-        self.hub.counters.connections.fetch_add(1, Relaxed);
-        self.hub.counters.connections_total.fetch_add(1, Relaxed);
-        tracing::debug!(client = %connect.client, clean = connect.clean, "client connected");
-        let presence = Presence {
-            hub: self.hub.clone(),
-            registry: self.registry.clone(),
-            session: Some(session),
-            will: connect.will,
-            place,
-        };
-        Some(Connection { wire, presence, silence: connect.silence, shutdown })
-    }
+/// Small packets go at once, and the kernel looks after connections that are silent.
+fn prepare(stream: &TcpStream) {
+    stream.set_nodelay(true).ok();
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
+    SockRef::from(stream).set_tcp_keepalive(&probes).ok();
 }

@@ -6,27 +6,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::BufMut;
-use rumqttd::protocol::Packet;
+use rumqttc::mqttbytes::v4::{Packet, Publish};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::Client;
+use crate::bucket::Bucket;
 use crate::connect::Will;
 use crate::counters::Refusal;
-use crate::fanout::{Fanout, Gone};
-use crate::frame::write_ack;
-use crate::hub::{Hub, Incoming};
-use crate::packet::{self, Inbound, Publish};
-use crate::registry::{Place, Registry};
+use crate::hub::{Congested, Hub, Incoming};
+use crate::letter::write_ack;
+use crate::packet;
+use crate::places;
+use crate::registry::Place;
 use crate::session::Session;
 use crate::topic::Bad;
-use crate::wire::{Io, Wire};
+use crate::wire::{CHUNK_MAX, Io, Wire};
 
-/// Packets, or messages of the feed, in a row before others have their turn.
+/// Packets in a row before others have their turn.
 const BATCH: usize = 256;
 /// With nothing to wait for, the timer is this far away.
 const FAR: Duration = Duration::from_secs(86_400 * 365);
@@ -49,8 +50,6 @@ pub(crate) enum End {
     Shutdown,
     /// We closed it; counted.
     Refused(Refusal),
-    /// The fan-out does not answer.
-    Broken,
 }
 
 impl From<io::Error> for End {
@@ -65,54 +64,102 @@ impl From<Refusal> for End {
     }
 }
 
-impl From<Gone> for End {
-    fn from(_: Gone) -> Self {
-        End::Broken
-    }
-}
-
 /// What the broker has to be told when a connection is no more, in this order: session, will, client id.
 pub(crate) struct Presence {
     pub hub: Arc<Hub>,
-    pub registry: Arc<Registry>,
     /// `Some` until dropped.
     pub session: Option<Session>,
-    pub will: Option<Will>,
+    pub will: Option<Box<Will>>,
     pub place: Place,
+    pub since: Instant,
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        let Some(session) = self.session.take() else { return };
+        let Some(mut session) = self.session.take() else { return };
         let client = session.client.clone();
-        if session.clean {
+        if session.clean || session.is_empty() {
             drop(session);
-        } else if self.registry.park(session, self.hub.limits.parked_sessions).is_some() {
-            self.hub.counters.refuse(Refusal::ParkedSessions);
+        } else {
+            session.park();
+            session.served = session.served.saturating_add(self.since.elapsed());
+            if self.hub.registry.park(session, self.hub.limits.parked_sessions).is_some() {
+                self.hub.counters.refuse(Refusal::ParkedSessions);
+            }
         }
         if let Some(will) = self.will.take() {
-            let Will { topic, payload, qos, retain } = will;
+            let Will { topic, payload, qos, retain } = *will;
             let will = Incoming { client: &client, topic: &topic, payload, qos, retain };
             // This may already be a panic (of a tap): a second one would end the process.
-            catch_unwind(AssertUnwindSafe(|| self.hub.take(will))).ok();
+            catch_unwind(AssertUnwindSafe(|| self.hub.take(will).is_ok())).ok();
         }
-        self.hub.counters.connections.fetch_sub(1, Relaxed);
+        self.hub.counters.disconnected();
     }
 }
 
 /// A connected client.
 pub(crate) struct Connection<S> {
-    pub wire: Wire<S>,
-    pub presence: Presence,
+    wire: Wire<S>,
+    presence: Presence,
     /// One and a half keep-alives.
-    pub silence: Option<Duration>,
-    pub shutdown: watch::Receiver<bool>,
+    silence: Option<Duration>,
+    shutdown: watch::Receiver<bool>,
+    bucket: Bucket,
+    /// A subscriber that this client has to wait for before it may say more.
+    congested: Congested,
+}
+
+/// Why there is no further packet to take at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// There is none.
+    Empty,
+    /// The next one is not all there.
+    Partial,
+    /// Others have their turn.
+    Turn,
+    /// The client does not read its answers.
+    Answers,
+    /// See `Connection::congested`.
+    Congested,
+    /// Until then the client has said enough.
+    Rate(Instant),
+}
+
+/// What is being waited for, and since when.
+#[derive(Debug)]
+struct Waits {
+    /// The client to say something.
+    heard: Instant,
+    /// The client to read something.
+    stalled: Option<Instant>,
+    /// The rest of a packet.
+    partial: Option<Instant>,
+    /// An acknowledgement; with how many there were then.
+    unacked: Option<(Instant, u64)>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub fn new(
+        wire: Wire<S>,
+        presence: Presence,
+        silence: Option<Duration>,
+        shutdown: watch::Receiver<bool>,
+    ) -> Connection<S> {
+        let bucket = Bucket::new(presence.hub.limits.messages_per_second, presence.since);
+        Connection { wire, presence, silence, shutdown, bucket, congested: None }
+    }
+
+    pub fn client(&self) -> Option<Arc<Client>> {
+        self.presence.session.as_ref().map(|session| session.client.clone())
+    }
+
     /// Runs until the connection ends.
     pub async fn run(mut self) -> End {
         let Err(end) = self.serve().await else { return End::Lost };
+        // Acknowledgements of what came before the end.
+        self.wire.flush_now();
+        self.count();
         if let End::Refused(why) = end {
             self.presence.hub.counters.refuse(why);
         }
@@ -124,147 +171,195 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Never `Ok`.
     async fn serve(&mut self) -> Result<(), End> {
-        let hub = self.presence.hub.clone();
         let leave = self.presence.place.leave.clone();
-        let mut heard = Instant::now();
-        let mut stalled: Option<Instant> = None;
-        let mut timer = pin!(sleep_until(heard + FAR));
+        let now = Instant::now();
+        let mut waits = Waits { heard: now, stalled: None, partial: None, unacked: None };
+        let mut large: Option<places::Place> = None;
+        let mut timer = pin!(sleep_until(now + FAR));
         loop {
-            let more = self.packets().await?;
+            let (pause, took) = self.packets()?;
             let session = session(&mut self.presence)?;
             session.advance(&mut self.wire.out);
 
-            stalled = if self.wire.out.is_empty() { None } else { stalled.or_else(|| Some(Instant::now())) };
-            let silent_at = self.silence.map(|silence| heard + silence);
-            let stalled_at = stalled.map(|since| since + hub.limits.write_deadline);
-            arm(timer.as_mut(), silent_at.into_iter().chain(stalled_at).min());
+            if pause != Pause::Partial {
+                large = None;
+            } else if large.is_none() && self.wire.input.len() > CHUNK_MAX {
+                large = Some(session.hub.large.enter());
+            }
+            waits.update(pause, took, session, &self.wire);
+            let deadline = waits.deadline(self.silence, session);
+            let until = if let Pause::Rate(until) = pause { Some(until) } else { None };
+            let at = [deadline.map(|(at, _)| at), until].into_iter().flatten().min();
+            arm(timer.as_mut(), at);
 
-            let full = hub.fanout.is_full();
-            let read = !more && !full && may_take(session, &self.wire, &hub);
+            let read = matches!(pause, Pause::Empty | Pause::Partial);
+            let mail = session.wants_mail(&self.wire.out);
             tokio::select! {
                 io = self.wire.step(read) => match io? {
-                    Io::Read => heard = Instant::now(),
-                    Io::Wrote => stalled = None,
+                    Io::Read => waits.heard = Instant::now(),
+                    Io::Wrote => waits.stalled = None,
                     Io::End => return Err(End::Lost),
                 },
-                event = session.next() => {
-                    session.event(event?);
-                    drain(session);
-                }
-                () = hub.fanout.room(), if full => {}
-                () = tokio::task::yield_now(), if more => {}
+                () = session.mail(), if mail => {}
+                () = emptied(&self.congested), if pause == Pause::Congested => self.congested = None,
+                () = tokio::task::yield_now(), if pause == Pause::Turn => {}
+                () = turned_out(large.as_ref()), if large.is_some() => return Err(Refusal::SlowWriter.into()),
                 () = leave.notified() => return Err(End::TakenOver),
                 _ = self.shutdown.changed() => return Err(End::Shutdown),
                 () = timer.as_mut() => {
                     let now = Instant::now();
-                    if stalled_at.is_some_and(|at| at <= now) {
-                        return Err(Refusal::SlowReader.into());
-                    }
-                    if silent_at.is_some_and(|at| at <= now) {
-                        return Err(Refusal::KeepAlive.into());
+                    if let Some((_, why)) = deadline.filter(|(at, _)| *at <= now) {
+                        return Err(why.into());
                     }
                     timer.as_mut().reset(now + FAR);
                 }
             }
+            self.count();
         }
     }
 
-    /// Takes the packets that are in the input; true when there may be more to take at once.
-    async fn packets(&mut self) -> Result<bool, End> {
-        let hub = self.presence.hub.clone();
-        for _ in 0..BATCH {
-            let session = session(&mut self.presence)?;
-            if hub.fanout.is_full() || !may_take(session, &self.wire, &hub) {
+    /// Takes the packets that are in the input: why it ended, and whether there were any.
+    fn packets(&mut self) -> Result<(Pause, bool), End> {
+        let limit = self.presence.hub.limits.packet_bytes;
+        for took in 0..BATCH {
+            let pause = |pause| Ok((pause, took > 0));
+            let Some(byte1) = self.wire.input.first() else { return pause(Pause::Empty) };
+            if self.congested.is_some() {
+                return pause(Pause::Congested);
+            }
+            if self.wire.out.len() >= self.presence.hub.limits.outbound_bytes.saturating_mul(2) {
+                return pause(Pause::Answers);
+            }
+            if byte1 >> 4 == 3
+                && let Some(until) = self.bucket.wait(Instant::now)
+            {
+                return pause(Pause::Rate(until));
+            }
+            let Some(packet) = packet::next(&mut self.wire.input, limit)? else { return pause(Pause::Partial) };
+            self.presence.hub.counters.packets_in.fetch_add(1, Relaxed);
+            if self.packet(packet)? {
+                self.presence.hub.counters.answers.fetch_add(1, Relaxed);
+            }
+        }
+        Ok((Pause::Turn, true))
+    }
+
+    /// Whether it was answered.
+    fn packet(&mut self, packet: Packet) -> Result<bool, End> {
+        let out = &mut self.wire.out;
+        let session = session(&mut self.presence)?;
+        match packet {
+            Packet::Publish(publish) => return self.publish(publish),
+            Packet::PubRel(pubrel) => {
+                session.unreleased.remove(&pubrel.pkid);
+                write_ack(out, PUBCOMP, pubrel.pkid);
+            }
+            Packet::PubAck(puback) => {
+                session.acknowledged(puback.pkid);
                 return Ok(false);
             }
-            match packet::next(&mut self.wire.input, hub.limits.packet_bytes)? {
-                Some(packet) => self.packet(packet).await?,
-                None => return Ok(false),
+            Packet::Subscribe(subscribe) => {
+                let filters = subscribe.filters.into_iter().map(|filter| (filter.path, filter.qos as u8)).collect();
+                session.subscribe(subscribe.pkid, filters, out);
             }
+            Packet::Unsubscribe(unsubscribe) if !unsubscribe.topics.is_empty() => {
+                unsubscribe.topics.iter().for_each(|filter| session.unsubscribe(filter));
+                write_ack(out, UNSUBACK, unsubscribe.pkid);
+            }
+            Packet::PingReq => out.put_slice(PINGRESP),
+            Packet::Disconnect => return Err(End::Goodbye),
+            // We send no QoS 2, so these answer nothing; other servers let them pass, too.
+            Packet::PubRec(_) | Packet::PubComp(_) => return Ok(false),
+            _ => return Err(Refusal::Protocol.into()),
         }
         Ok(true)
     }
 
-    async fn packet(&mut self, packet: Inbound) -> Result<(), End> {
-        let out = &mut self.wire.out;
+    fn publish(&mut self, publish: Publish) -> Result<bool, End> {
+        self.bucket.pay(Instant::now);
         let session = session(&mut self.presence)?;
-        match packet {
-            Inbound::Publish(publish) => {
-                let (pkid, qos) = (publish.pkid, publish.qos);
-                let again = qos == 2 && session.unreleased.contains(&pkid);
-                if qos == 2 && !again {
-                    if session.unreleased.len() >= session.hub.limits.inflight_qos2 {
-                        return Err(Refusal::InflightQos2.into());
-                    }
-                    session.unreleased.insert(pkid);
-                }
-                if !again {
-                    publish_from(&session.hub, &session.client, publish)?;
-                }
-                match qos {
-                    0 => {}
-                    1 => write_ack(out, PUBACK, pkid),
-                    _ => write_ack(out, PUBREC, pkid),
-                }
-                Ok(())
+        let Publish { topic, payload, pkid, retain, .. } = publish;
+        let qos = publish.qos as u8;
+        let again = qos == 2 && session.unreleased.contains(&pkid);
+        if qos == 2 && !again {
+            if session.unreleased.len() >= session.hub.limits.inflight_qos2 {
+                return Err(Refusal::InflightQos2.into());
             }
-            Inbound::Other(packet) => self.control(packet).await,
+            session.unreleased.insert(pkid);
         }
+        if !again {
+            let message = Incoming { client: &session.client, topic: &topic, payload, qos, retain };
+            let congested = session.hub.take(message).map_err(|_: Bad| Refusal::Protocol)?;
+            // One who has said all that it had to say waits for nobody.
+            self.congested = congested.filter(|_| !self.wire.input.is_empty());
+        }
+        match qos {
+            0 => {}
+            1 => write_ack(&mut self.wire.out, PUBACK, pkid),
+            _ => write_ack(&mut self.wire.out, PUBREC, pkid),
+        }
+        Ok(qos > 0)
     }
 
-    async fn control(&mut self, packet: Packet) -> Result<(), End> {
-        let out = &mut self.wire.out;
-        let session = session(&mut self.presence)?;
-        match packet {
-            Packet::PubRel(pubrel, _) => {
-                session.unreleased.remove(&pubrel.pkid);
-                write_ack(out, PUBCOMP, pubrel.pkid);
-            }
-            Packet::PubAck(puback, _) => session.acknowledged(puback.pkid),
-            Packet::Subscribe(subscribe, _) if subscribe.pkid != 0 => {
-                let filters = subscribe.filters.into_iter().map(|filter| (filter.path, filter.qos as u8)).collect();
-                session.subscribe(subscribe.pkid, filters).await?;
-                session.advance(out);
-            }
-            Packet::Unsubscribe(unsubscribe, _) if unsubscribe.pkid != 0 && !unsubscribe.filters.is_empty() => {
-                unsubscribe.filters.iter().for_each(|filter| session.unsubscribe(filter));
-                write_ack(out, UNSUBACK, unsubscribe.pkid);
-            }
-            Packet::PingReq(_) => out.put_slice(PINGRESP),
-            Packet::Disconnect(..) => return Err(End::Goodbye),
-            // We send no QoS 2, so these answer nothing; other servers let them pass, too.
-            Packet::PubRec(..) | Packet::PubComp(..) => {}
-            _ => return Err(Refusal::Protocol.into()),
+    fn count(&mut self) {
+        let (read, written) = std::mem::take(&mut self.wire.uncounted);
+        let counters = &self.presence.hub.counters;
+        if read > 0 {
+            counters.bytes_in.fetch_add(read as u64, Relaxed);
         }
-        Ok(())
+        if written > 0 {
+            counters.bytes_out.fetch_add(written as u64, Relaxed);
+        }
     }
 }
 
-fn publish_from(hub: &Hub, client: &Arc<str>, publish: Publish) -> Result<(), End> {
-    let Publish { qos, retain, topic, payload, .. } = publish;
-    let taken = hub.take(Incoming { client, topic: &topic, payload, qos, retain });
-    taken.map_err(|_: Bad| Refusal::Protocol.into())
+impl Waits {
+    fn update<S>(&mut self, pause: Pause, took: bool, session: &Session, wire: &Wire<S>) {
+        let now = Instant::now;
+        if !matches!(pause, Pause::Empty | Pause::Partial) {
+            // It is we who do not listen.
+            self.heard = now();
+        }
+        self.stalled = if wire.out.is_empty() { None } else { self.stalled.or_else(|| Some(now())) };
+        self.partial = match pause {
+            Pause::Partial => self.partial.filter(|_| !took).or_else(|| Some(now())),
+            _ => None,
+        };
+        let acknowledged = session.acknowledgements;
+        self.unacked = if session.waits_for_acknowledgement() {
+            self.unacked.filter(|(_, then)| *then == acknowledged).or_else(|| Some((now(), acknowledged)))
+        } else {
+            None
+        };
+    }
+
+    /// The first moment at which the client has to go, and why.
+    fn deadline(&self, silence: Option<Duration>, session: &Session) -> Option<(Instant, Refusal)> {
+        let limits = &session.hub.limits;
+        let all = [
+            silence.map(|silence| (self.heard + silence, Refusal::KeepAlive)),
+            self.stalled.map(|since| (since + limits.write_deadline, Refusal::SlowReader)),
+            self.partial.map(|since| (since + limits.packet_deadline, Refusal::SlowWriter)),
+            self.unacked.map(|(since, _)| (since + limits.ack_deadline, Refusal::Unacknowledged)),
+        ];
+        all.into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+}
+
+async fn emptied(congested: &Congested) {
+    if let Some(mailbox) = congested {
+        mailbox.emptied().await;
+    }
+}
+
+async fn turned_out(place: Option<&places::Place>) {
+    if let Some(place) = place {
+        place.turned_out.notified().await;
+    }
 }
 
 fn session(presence: &mut Presence) -> Result<&mut Session, End> {
     presence.session.as_mut().ok_or(End::Lost)
-}
-
-/// Whether there is room for the answers to another packet.
-fn may_take<S>(session: &Session, wire: &Wire<S>, hub: &Hub) -> bool {
-    !session.is_subscribing() && wire.out.len() < hub.limits.outbound_bytes.saturating_mul(2)
-}
-
-/// Takes the events that the feed has at hand.
-fn drain(session: &mut Session) {
-    let mut context = Context::from_waker(Waker::noop());
-    for _ in 1..BATCH {
-        let next = pin!(session.next()).poll(&mut context);
-        match next {
-            Poll::Ready(Ok(event)) => session.event(event),
-            _ => return,
-        }
-    }
 }
 
 /// Moves the timer only if it would fire too late; one that fires too early is armed again then. So packets do not

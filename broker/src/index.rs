@@ -1,38 +1,34 @@
-//! Which filters match a topic: a tree of levels whose leaves are the channels of the fan-out.
+//! Which filters match a topic: a tree of levels whose leaves are the sessions that hold the filter.
 //!
-//! Depth is bounded by `Limits::topic_levels`, size by `Limits::distinct_filters`; a filter nobody holds is gone.
+//! Depth is bounded by `Limits::topic_levels`, size by `Limits::subscriptions`; a filter nobody holds is gone.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use crate::fanout::Channel;
+use crate::router::Number;
 
 #[derive(Debug, Default)]
 struct Node {
     names: HashMap<Box<str>, Node>,
     plus: Option<Box<Node>>,
-    /// The filter that ends here.
-    here: Option<Entry>,
-    /// The filter that goes on with `#`.
-    hash: Option<Entry>,
+    /// Who holds the filter that ends here.
+    here: Holders,
+    /// Who holds the filter that goes on with `#`.
+    hash: Holders,
 }
 
-#[derive(Debug)]
-struct Entry {
-    channel: Arc<Channel>,
-    users: usize,
-}
+/// Sessions and the QoS they were granted.
+type Holders = Vec<(Number, u8)>;
 
-/// The filters that clients hold.
+/// The filters that sessions hold.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     root: Node,
-    filters: usize,
+    len: usize,
 }
 
 impl Index {
-    /// One more client holds `filter`. `open` makes its channel when it is the first; `None` when there is no room.
-    pub fn hold(&mut self, filter: &str, open: impl FnOnce() -> Option<Arc<Channel>>) -> Option<Arc<Channel>> {
+    /// The session holds `filter` from now on, with this QoS.
+    pub fn insert(&mut self, filter: &str, session: Number, qos: u8) {
         let mut node = &mut self.root;
         let mut hash = false;
         for level in filter.split('/') {
@@ -42,42 +38,41 @@ impl Index {
                 name => node = node.names.entry(name.into()).or_default(),
             }
         }
-        let entry = if hash { &mut node.hash } else { &mut node.here };
-        if let Some(entry) = entry {
-            entry.users = entry.users.saturating_add(1);
-            return Some(entry.channel.clone());
-        }
-        match open() {
-            Some(channel) => {
-                *entry = Some(Entry { channel: channel.clone(), users: 1 });
-                self.filters += 1;
-                Some(channel)
-            }
+        let holders = if hash { &mut node.hash } else { &mut node.here };
+        match holders.iter_mut().find(|(holder, _)| *holder == session) {
+            Some((_, granted)) => *granted = qos,
             None => {
-                prune(&mut self.root, filter.split('/'), &mut |_| {});
-                None
+                holders.push((session, qos));
+                self.len += 1;
             }
         }
     }
 
-    /// One client less holds `filter`.
-    pub fn release(&mut self, filter: &str) {
+    /// The session no longer holds `filter`.
+    pub fn remove(&mut self, filter: &str, session: Number) {
         let mut gone = false;
-        prune(&mut self.root, filter.split('/'), &mut |entry: &mut Option<Entry>| {
-            if let Some(held) = entry {
-                held.users = held.users.saturating_sub(1);
-                if held.users == 0 {
-                    *entry = None;
-                    gone = true;
-                }
+        prune(&mut self.root, filter.split('/'), &mut |holders| {
+            if let Some(at) = holders.iter().position(|(holder, _)| *holder == session) {
+                holders.swap_remove(at);
+                gone = true;
             }
         });
-        self.filters = self.filters.saturating_sub(usize::from(gone));
+        self.len = self.len.saturating_sub(usize::from(gone));
     }
 
-    /// Calls `found` with the channel of each filter that matches.
-    pub fn matching(&self, topic: &str, found: &mut impl FnMut(&Arc<Channel>)) {
-        if self.filters == 0 {
+    /// Filters, counted once for each session that holds them.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether somebody holds a filter that begins with this level.
+    pub fn has_below(&self, level: &str) -> bool {
+        self.root.names.contains_key(level)
+    }
+
+    /// Calls `found` for each filter of each session that matches.
+    pub fn matching(&self, topic: &str, found: &mut impl FnMut(Number, u8)) {
+        if self.len == 0 {
             return;
         }
         if topic.starts_with('$') {
@@ -89,10 +84,10 @@ impl Index {
     }
 }
 
-fn walk<'a>(node: &Node, mut levels: impl Iterator<Item = &'a str> + Clone, found: &mut impl FnMut(&Arc<Channel>)) {
-    node.hash.iter().for_each(|entry| found(&entry.channel));
+fn walk<'a>(node: &Node, mut levels: impl Iterator<Item = &'a str> + Clone, found: &mut impl FnMut(Number, u8)) {
+    node.hash.iter().for_each(|&(session, qos)| found(session, qos));
     let Some(level) = levels.next() else {
-        return node.here.iter().for_each(|entry| found(&entry.channel));
+        return node.here.iter().for_each(|&(session, qos)| found(session, qos));
     };
     if let Some(next) = &node.plus {
         walk(next, levels.clone(), found);
@@ -102,8 +97,8 @@ fn walk<'a>(node: &Node, mut levels: impl Iterator<Item = &'a str> + Clone, foun
     }
 }
 
-/// Goes to the entry of the filter, lets `change` at it, and removes the nodes that have become empty on the way back.
-fn prune(node: &mut Node, mut levels: std::str::Split<'_, char>, change: &mut dyn FnMut(&mut Option<Entry>)) -> bool {
+/// Goes to the holders of the filter, lets `change` at them, and removes the nodes that have become empty on the way back.
+fn prune(node: &mut Node, mut levels: std::str::Split<'_, char>, change: &mut dyn FnMut(&mut Holders)) -> bool {
     match levels.next() {
         None => change(&mut node.here),
         Some("#") => change(&mut node.hash),
@@ -115,39 +110,49 @@ fn prune(node: &mut Node, mut levels: std::str::Split<'_, char>, change: &mut dy
         Some(name) => {
             if node.names.get_mut(name).is_some_and(|next| prune(next, levels.clone(), change)) {
                 node.names.remove(name);
+                if node.names.is_empty() {
+                    // What a crowd of filters took is given back.
+                    node.names = HashMap::new();
+                }
             }
         }
     }
-    node.here.is_none() && node.hash.is_none() && node.plus.is_none() && node.names.is_empty()
+    node.here.is_empty() && node.hash.is_empty() && node.plus.is_none() && node.names.is_empty()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fanout::Numbers;
     use proptest::prelude::*;
 
     fn found(index: &Index, topic: &str) -> usize {
         let mut n = 0;
-        index.matching(topic, &mut |_| n += 1);
+        index.matching(topic, &mut |_, _| n += 1);
         n
     }
 
     #[test]
     fn a_filter_that_nobody_holds_leaves_nothing_behind() {
-        let numbers = Numbers::new(2);
         let mut index = Index::default();
-        for filter in ["a/+/c", "a/+/c", "#"] {
-            assert!(index.hold(filter, || Channel::open(&numbers)).is_some());
+        for (filter, session) in [("a/+/c", 1), ("a/+/c", 2), ("a/+/c", 1), ("#", 1)] {
+            index.insert(filter, session, 0);
         }
-        assert!(index.hold("x/y", || Channel::open(&numbers)).is_none(), "two filters at most");
-        assert_eq!(found(&index, "a/b/c"), 2);
-        for filter in ["a/+/c", "#", "never/held", "a/+/c"] {
-            index.release(filter);
+        assert_eq!((found(&index, "a/b/c"), index.len()), (3, 3));
+        for (filter, session) in [("a/+/c", 1), ("#", 1), ("#", 7), ("never/held", 1), ("a/+/c", 2)] {
+            index.remove(filter, session);
         }
-        assert_eq!((found(&index, "a/b/c"), index.filters), (0, 0));
+        assert_eq!((found(&index, "a/b/c"), index.len()), (0, 0));
         assert!(index.root.names.is_empty() && index.root.plus.is_none());
-        assert!(index.hold("x/y", || Channel::open(&numbers)).is_some(), "the numbers came back");
+    }
+
+    #[test]
+    fn a_filter_held_twice_has_the_later_qos() {
+        let mut index = Index::default();
+        index.insert("a", 1, 0);
+        index.insert("a", 1, 1);
+        let mut hits = Vec::new();
+        index.matching("a", &mut |session, qos| hits.push((session, qos)));
+        assert_eq!(hits, [(1, 1)]);
     }
 
     proptest! {
@@ -160,10 +165,9 @@ mod tests {
             let mut filters: Vec<String> = filters.into_iter().filter(|f| !f.is_empty()).collect();
             filters.sort();
             filters.dedup();
-            let numbers = Numbers::new(100);
             let mut index = Index::default();
-            for filter in &filters {
-                index.hold(filter, || Channel::open(&numbers));
+            for (session, filter) in filters.iter().enumerate() {
+                index.insert(filter, session as Number, 0);
             }
             let plain = filters.iter().filter(|f| crate::topic::matches(&topic, f)).count();
             prop_assert_eq!(found(&index, &topic), plain);

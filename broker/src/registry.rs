@@ -1,6 +1,6 @@
 //! Who is here, by client id, and the sessions of those who will come back.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, watch};
@@ -11,8 +11,8 @@ use crate::session::Session;
 #[derive(Default)]
 pub(crate) struct Registry {
     here: Mutex<HashMap<Arc<str>, Entry>>,
-    /// The oldest first, at most `Limits::parked_sessions`.
-    parked: Mutex<VecDeque<Session>>,
+    /// At most `Limits::parked_sessions`.
+    parked: Mutex<HashMap<Arc<str>, Session>>,
 }
 
 struct Entry {
@@ -53,18 +53,26 @@ impl Registry {
         }
     }
 
-    /// Keeps a session for when its client is back. Returns one that had to go for it.
+    /// Keeps a session for when its client is back. Returns one that had to go for it: that of the client that was
+    /// connected for the shortest time, so that clients which come by once do not push out those that stay.
     pub fn park(&self, session: Session, limit: usize) -> Option<Session> {
         let mut parked = lock(&self.parked);
-        parked.push_back(session);
-        if parked.len() > limit { parked.pop_front() } else { None }
+        parked.insert(session.client.id.clone(), session);
+        if parked.len() <= limit {
+            return None;
+        }
+        let least = parked.iter().min_by_key(|(_, session)| session.served).map(|(id, _)| id.clone())?;
+        parked.remove(&least)
     }
 
     /// The session that was kept for this client.
     pub fn unpark(&self, client: &str) -> Option<Session> {
-        let mut parked = lock(&self.parked);
-        let at = parked.iter().position(|session| *session.client == *client)?;
-        parked.remove(at)
+        lock(&self.parked).remove(client)
+    }
+
+    /// Sessions that are kept.
+    pub fn parked(&self) -> usize {
+        lock(&self.parked).len()
     }
 
     /// Forgets all kept sessions.

@@ -1,163 +1,150 @@
 //! What a client has with the broker, for as long as its session lasts: subscriptions, messages on their way to it,
-//! QoS 2 messages on their way from it. No I/O: the connection feeds it events and takes the bytes it wrote.
+//! QoS 2 messages on their way from it. No I/O: the connection takes the bytes that it wrote.
 //!
-//! Messages to the client go `feed → held → out`. They stay in `held` while a SUBACK or retained messages come first,
-//! while `Limits::inflight_qos1` messages wait for their PUBACK, or while `out` is full; meanwhile the feed is not
-//! read and the router keeps (and finally drops, counted) what comes.
+//! Messages to the client go `mailbox → held → out`. They stay in the mailbox while retained messages come first,
+//! while `Limits::inflight_qos1` messages wait for their PUBACK, or while `out` is full.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
-use crate::Core;
+use crate::Client;
 use crate::counters::Refusal;
-use crate::fanout::{Event, Fanout, Feed, Gone};
-use crate::frame::{self, Delivery};
 use crate::hub::Hub;
+use crate::letter::{self, Delivery, Letter, Post};
+use crate::mailbox::Mailbox;
+use crate::router::Number;
 
-/// Messages taken from the feed that cannot go out yet. A burst of the router's may go over it by a few hundred while
-/// a SUBACK is awaited.
-const HELD: usize = 64;
+/// Messages taken from the mailbox at a time.
+const HELD: usize = 128;
 
-struct Subscription {
+/// Retained messages that are still to be sent for a filter: those that have not changed since `seq`.
+struct Recall {
     filter: Box<str>,
     qos: u8,
-    /// Live messages up to this sequence number are covered by the retained messages that were sent.
-    covered: u64,
-    /// The offset that comes next, once known.
-    next: Option<u64>,
-}
-
-/// Retained messages that are still to be sent for a subscription.
-struct Recall {
-    channel: u16,
+    seq: u64,
     after: Option<Arc<str>>,
-    started: bool,
-}
-
-/// A SUBACK that waits for the fan-out.
-struct Acknowledgement {
-    pkid: u16,
-    codes: Vec<u8>,
-    waiting: HashSet<u16>,
 }
 
 struct Unacked {
     pkid: u16,
-    topic: Bytes,
-    payload: Bytes,
+    letter: Letter,
     retain: bool,
 }
 
+/// Where the router puts this session's messages.
+struct Inbox {
+    number: Number,
+    mailbox: Arc<Mailbox>,
+}
+
 pub(crate) struct Session {
-    pub client: Arc<str>,
+    pub client: Arc<Client>,
     pub clean: bool,
     pub hub: Arc<Hub>,
-    feed: Option<<Core as Fanout>::Feed>,
-    subscriptions: HashMap<u16, Subscription>,
+    /// How long its client was connected, all told.
+    pub served: Duration,
+    /// `None` until the first subscription.
+    inbox: Option<Inbox>,
+    filters: Vec<Box<str>>,
     recalls: VecDeque<Recall>,
-    suback: Option<Acknowledgement>,
-    held: VecDeque<(u16, frame::Frame)>,
+    held: VecDeque<Post>,
     unacked: VecDeque<Unacked>,
     last_pkid: u16,
+    /// How many messages the client has acknowledged.
+    pub acknowledgements: u64,
     /// QoS 2 messages taken and not yet released by the client.
     pub unreleased: HashSet<u16>,
 }
 
 impl Session {
-    pub fn new(client: Arc<str>, clean: bool, hub: Arc<Hub>) -> Self {
+    pub fn new(client: Arc<Client>, clean: bool, hub: Arc<Hub>) -> Self {
         Session {
             client,
             clean,
             hub,
-            feed: None,
-            subscriptions: HashMap::new(),
+            served: Duration::ZERO,
+            inbox: None,
+            filters: Vec::new(),
             recalls: VecDeque::new(),
-            suback: None,
             held: VecDeque::new(),
             unacked: VecDeque::new(),
             last_pkid: 0,
+            acknowledgements: 0,
             unreleased: HashSet::new(),
         }
     }
 
     /// The client is back: sends again what it has not acknowledged.
-    pub fn resume(&mut self, out: &mut BytesMut) {
-        self.suback = None;
+    pub fn resume(&mut self, client: Arc<Client>, out: &mut BytesMut) {
+        self.client = client;
+        if let Some(inbox) = &self.inbox {
+            inbox.mailbox.set_away(false);
+        }
         for unacked in &self.unacked {
             let how = Delivery { pkid: Some(unacked.pkid), retain: unacked.retain, dup: true };
-            frame::write_publish(out, &unacked.topic, &unacked.payload, how);
+            letter::write_publish(out, &unacked.letter, how);
         }
     }
 
-    /// A SUBSCRIBE: its SUBACK is written by [`Session::advance`] once the fan-out has all its filters.
-    pub async fn subscribe(&mut self, pkid: u16, filters: Vec<(String, u8)>) -> Result<(), Gone> {
-        let mut ack = Acknowledgement { pkid, codes: Vec::with_capacity(filters.len()), waiting: HashSet::new() };
+    /// The client is away: what it was promised stays.
+    pub fn park(&mut self) {
+        self.held.retain(|post| post.qos > 0);
+        if let Some(inbox) = &self.inbox {
+            inbox.mailbox.set_away(true);
+        }
+    }
+
+    /// Whether there is anything to keep for a client that is away.
+    pub fn is_empty(&self) -> bool {
+        self.filters.is_empty() && self.unacked.is_empty() && self.unreleased.is_empty()
+    }
+
+    /// A SUBSCRIBE: writes its SUBACK. Messages that match come after it.
+    pub fn subscribe(&mut self, pkid: u16, filters: Vec<(String, u8)>, out: &mut BytesMut) {
+        let mut codes = Vec::with_capacity(filters.len());
         for (filter, qos) in filters {
-            let code = match self.subscribe_one(&filter, qos.min(1), &mut ack.waiting).await? {
-                Ok(()) => qos.min(1),
+            let qos = qos.min(1);
+            codes.push(match self.subscribe_one(&filter, qos) {
+                Ok(()) => qos,
                 Err(why) => {
-                    tracing::debug!(client = %self.client, filter, why = why.as_str(), "subscription refused");
+                    tracing::debug!(client = %self.client.id, filter, why = why.as_str(), "subscription refused");
                     self.hub.counters.refuse(why);
                     0x80
                 }
-            };
-            ack.codes.push(code);
+            });
         }
-        self.suback = Some(ack);
+        letter::write_suback(out, pkid, &codes);
+    }
+
+    fn subscribe_one(&mut self, filter: &str, qos: u8) -> Result<(), Refusal> {
+        self.hub.may_subscribe(&self.client, filter)?;
+        let new = self.filters.iter().all(|held| **held != *filter);
+        if new && self.filters.len() >= self.hub.limits.filters_per_client {
+            return Err(Refusal::SubscribeLimit);
+        }
+        let hub = &self.hub;
+        let inbox = self.inbox.get_or_insert_with(|| {
+            let (number, mailbox) = hub.join();
+            Inbox { number, mailbox }
+        });
+        let seq = hub.subscribe(filter, inbox.number, qos, new).ok_or(Refusal::SubscribeLimit)?;
+        if new {
+            self.filters.push(filter.into());
+        }
+        self.recalls.retain(|recall| *recall.filter != *filter);
+        self.recalls.push_back(Recall { filter: filter.into(), qos, seq, after: None });
         Ok(())
     }
 
-    async fn subscribe_one(
-        &mut self,
-        filter: &str,
-        qos: u8,
-        waiting: &mut HashSet<u16>,
-    ) -> Result<Result<(), Refusal>, Gone> {
-        if let Err(why) = self.hub.may_subscribe(&self.client, filter) {
-            return Ok(Err(why));
-        }
-        let known = self.subscriptions.iter_mut().find(|(_, held)| *held.filter == *filter);
-        if let Some((&channel, held)) = known {
-            held.qos = qos;
-            self.recall(channel);
-            return Ok(Ok(()));
-        }
-        if self.subscriptions.len() >= self.hub.limits.filters_per_client {
-            return Ok(Err(Refusal::SubscribeLimit));
-        }
-        if self.feed.is_none() {
-            self.feed = Some(self.hub.fanout.attach().await?);
-        }
-        let (Some(feed), Some(channel)) = (&mut self.feed, self.hub.hold(filter)) else {
-            return Ok(Err(Refusal::SubscribeLimit));
-        };
-        let number = channel.number;
-        waiting.insert(number);
-        self.subscriptions.insert(number, Subscription { filter: filter.into(), qos, covered: 0, next: None });
-        feed.subscribe(channel);
-        self.recall(number);
-        Ok(Ok(()))
-    }
-
-    /// Retained messages of this subscription are to be sent, from the start.
-    fn recall(&mut self, channel: u16) {
-        self.recalls.retain(|recall| recall.channel != channel);
-        self.recalls.push_back(Recall { channel, after: None, started: false });
-    }
-
     pub fn unsubscribe(&mut self, filter: &str) {
-        let Some(channel) = self.subscriptions.iter().find(|(_, held)| *held.filter == *filter).map(|(&c, _)| c) else {
-            return;
-        };
-        self.subscriptions.remove(&channel);
-        self.recalls.retain(|recall| recall.channel != channel);
-        // First the index, then the fan-out: see `Channel`.
-        self.hub.release(filter);
-        if let Some(feed) = &mut self.feed {
-            feed.unsubscribe(channel);
+        let Some(at) = self.filters.iter().position(|held| **held == *filter) else { return };
+        self.filters.swap_remove(at);
+        self.recalls.retain(|recall| *recall.filter != *filter);
+        if let Some(inbox) = &self.inbox {
+            self.hub.unsubscribe(filter, inbox.number);
         }
     }
 
@@ -165,53 +152,34 @@ impl Session {
     pub fn acknowledged(&mut self, pkid: u16) {
         if let Some(at) = self.unacked.iter().position(|unacked| unacked.pkid == pkid) {
             self.unacked.remove(at);
+            self.acknowledgements = self.acknowledgements.wrapping_add(1);
+        }
+        if self.unacked.is_empty() && self.unacked.capacity() > 16 {
+            self.unacked = VecDeque::new();
         }
     }
 
-    /// Whether packets of the client have to wait until a SUBACK is written.
-    pub fn is_subscribing(&self) -> bool {
-        self.suback.is_some()
+    /// Whether nothing more can be sent until the client acknowledges something.
+    pub fn waits_for_acknowledgement(&self) -> bool {
+        let full = self.unacked.len() >= self.hub.limits.inflight_qos1;
+        full && (!self.held.is_empty() || self.inbox.as_ref().is_some_and(|inbox| !inbox.mailbox.is_empty()))
     }
 
-    /// The next event of the feed; never resolves while there is no use for one.
-    pub async fn next(&mut self) -> Result<Event, Gone> {
-        match &mut self.feed {
-            Some(feed) if self.suback.is_some() || self.held.len() < HELD => feed.next().await,
-            _ => std::future::pending().await,
+    /// Whether there is use for more messages.
+    pub fn wants_mail(&self, out: &BytesMut) -> bool {
+        self.held.is_empty() && self.recalls.is_empty() && self.has_room(out)
+    }
+
+    /// Resolves when the mailbox has something. May be dropped without loss.
+    pub async fn mail(&self) {
+        match &self.inbox {
+            Some(inbox) => inbox.mailbox.mail().await,
+            None => std::future::pending().await,
         }
     }
 
-    /// Takes an event of the feed.
-    pub fn event(&mut self, event: Event) {
-        match event {
-            Event::Subscribed { channel } => {
-                if let Some(ack) = &mut self.suback {
-                    ack.waiting.remove(&channel);
-                }
-            }
-            Event::Message { channel, offset, frame } => {
-                let Some(subscription) = self.subscriptions.get_mut(&channel) else { return };
-                let lost = subscription.next.map_or(0, |next| offset.saturating_sub(next));
-                subscription.next = Some(offset.saturating_add(1));
-                if lost > 0 {
-                    self.hub.counters.messages_lost.fetch_add(lost, Relaxed);
-                    tracing::debug!(client = %self.client, lost, "a slow subscriber lost messages");
-                }
-                if let Some(frame) = frame::decode(frame) {
-                    self.held.push_back((channel, frame));
-                }
-            }
-        }
-    }
-
-    /// Writes what can be written: a SUBACK that is due, retained messages, then live ones.
+    /// Writes what can be written: retained messages, then live ones.
     pub fn advance(&mut self, out: &mut BytesMut) {
-        if let Some(ack) = self.suback.take_if(|ack| ack.waiting.is_empty()) {
-            frame::write_suback(out, ack.pkid, &ack.codes);
-        }
-        if self.suback.is_some() {
-            return;
-        }
         while let Some(mut recall) = self.recalls.pop_front() {
             if !self.has_room(out) {
                 return self.recalls.push_front(recall);
@@ -220,31 +188,29 @@ impl Session {
                 self.recalls.push_front(recall);
             }
         }
-        while self.has_room(out)
-            && let Some((channel, frame)) = self.held.pop_front()
-        {
-            let Some(subscription) = self.subscriptions.get(&channel) else { continue };
-            if frame.seq == 0 || frame.seq > subscription.covered {
-                let qos = frame.qos.min(subscription.qos);
-                self.send(out, frame.topic, frame.payload, qos, false);
-            }
+        while self.has_room(out) {
+            let Some(post) = self.held.pop_front() else {
+                let Some(inbox) = &self.inbox else { break };
+                inbox.mailbox.take(HELD, &mut self.held);
+                if self.held.is_empty() {
+                    break;
+                }
+                continue;
+            };
+            self.send(post, out);
+        }
+        if self.held.is_empty() && self.held.capacity() > 16 {
+            self.held = VecDeque::new();
         }
     }
 
     /// Sends one page; true when there is another.
     fn send_retained(&mut self, recall: &mut Recall, out: &mut BytesMut) -> bool {
-        let hub = self.hub.clone();
-        let Some(subscription) = self.subscriptions.get_mut(&recall.channel) else { return false };
-        let (page, seq) = hub.retained(&subscription.filter, recall.after.as_ref());
-        if !recall.started {
-            recall.started = true;
-            subscription.covered = seq;
-        }
-        let limit = subscription.qos;
+        let page = self.hub.retained(&recall.filter, recall.seq, recall.after.as_ref());
         recall.after = page.after;
         for kept in page.messages {
-            let topic = Bytes::copy_from_slice(kept.topic.as_bytes());
-            self.send(out, topic, kept.payload, kept.qos.min(limit), true);
+            let letter = Letter::new(&kept.topic, &kept.payload);
+            self.send(Post { letter, qos: kept.qos.min(recall.qos), retain: true }, out);
         }
         recall.after.is_some()
     }
@@ -253,12 +219,13 @@ impl Session {
         out.len() < self.hub.limits.outbound_bytes && self.unacked.len() < self.hub.limits.inflight_qos1
     }
 
-    fn send(&mut self, out: &mut BytesMut, topic: Bytes, payload: Bytes, qos: u8, retain: bool) {
-        self.hub.counters.messages_out.fetch_add(1, Relaxed);
+    fn send(&mut self, post: Post, out: &mut BytesMut) {
+        let Post { letter, qos, retain } = post;
+        self.hub.counters.publish_out.add(letter.payload_len());
         let pkid = (qos > 0).then(|| self.free_pkid());
-        frame::write_publish(out, &topic, &payload, Delivery { pkid, retain, dup: false });
+        letter::write_publish(out, &letter, Delivery { pkid, retain, dup: false });
         if let Some(pkid) = pkid {
-            self.unacked.push_back(Unacked { pkid, topic, payload, retain });
+            self.unacked.push_back(Unacked { pkid, letter, retain });
         }
     }
 
@@ -275,8 +242,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        for subscription in self.subscriptions.values() {
-            self.hub.release(&subscription.filter);
+        if let Some(inbox) = &self.inbox {
+            self.hub.leave(inbox.number, self.filters.iter().map(|filter| &**filter));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Topics and filters as MQTT 3.1.1 section 4.7 has them.
 
-use crate::Limits;
+use crate::{Limits, sys};
 
 /// Why a topic or a filter is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,8 @@ pub(crate) fn topic<'a>(bytes: &'a [u8], limits: &Limits) -> Result<&'a str, Bad
     if topic.starts_with('$') { Err(Bad::Unwelcome) } else { size(topic, limits).map(|()| topic) }
 }
 
-/// Checks a filter that a client subscribes to. `$` filters (shared subscriptions, `$SYS`) are not offered.
+/// Checks a filter that a client subscribes to. Of the `$` filters there is only `$SYS`; shared
+/// subscriptions are not offered.
 pub(crate) fn filter(filter: &str, limits: &Limits) -> Result<(), Bad> {
     if filter.is_empty() || filter.contains('\0') {
         return Err(Bad::Malformed);
@@ -32,7 +33,7 @@ pub(crate) fn filter(filter: &str, limits: &Limits) -> Result<(), Bad> {
             return Err(Bad::Malformed);
         }
     }
-    if filter.starts_with('$') { Err(Bad::Unwelcome) } else { size(filter, limits) }
+    if filter.starts_with('$') && !sys::is_of(filter) { Err(Bad::Unwelcome) } else { size(filter, limits) }
 }
 
 fn size(name: &str, limits: &Limits) -> Result<(), Bad> {
@@ -94,6 +95,8 @@ mod tests {
             assert_eq!(filter(good, &limits), Ok(()), "{good:?}");
         }
         assert_eq!(filter("$share/g/a", &limits), Err(Bad::Unwelcome));
+        assert_eq!(filter("$SYSTEM/a", &limits), Err(Bad::Unwelcome));
+        assert_eq!(filter("$SYS/#", &limits), Ok(()));
         assert_eq!(topic(b"a/+", &limits), Err(Bad::Malformed));
         assert_eq!(topic(b"a\xff", &limits), Err(Bad::Malformed));
         assert_eq!(topic(&[b'a'; 2000], &limits), Err(Bad::Unwelcome));

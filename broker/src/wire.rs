@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 /// What one read asks for: little from a quiet client, more from a busy one.
 const CHUNK_MIN: usize = 512;
-const CHUNK_MAX: usize = 16 * 1024;
+pub(crate) const CHUNK_MAX: usize = 16 * 1024;
 /// An output buffer that has grown beyond this is given back once it is empty.
 const KEEP_OUT: usize = 16 * 1024;
 
@@ -30,13 +30,22 @@ pub(crate) struct Wire<S> {
     stream: S,
     pub input: BytesMut,
     pub out: BytesMut,
+    /// Bytes read and written that nobody has counted yet.
+    pub uncounted: (usize, usize),
     chunk: usize,
     unflushed: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub fn new(stream: S) -> Self {
-        Wire { stream, input: BytesMut::new(), out: BytesMut::new(), chunk: CHUNK_MIN, unflushed: false }
+        Wire {
+            stream,
+            input: BytesMut::new(),
+            out: BytesMut::new(),
+            uncounted: (0, 0),
+            chunk: CHUNK_MIN,
+            unflushed: false,
+        }
     }
 
     /// Writes what is in `out`, reads if `read`, and returns after the first of both. May be dropped without loss.
@@ -48,6 +57,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             if read { self.poll_in(cx) } else { Poll::Pending }
         })
         .await
+    }
+
+    /// Writes what the stream takes without waiting.
+    pub fn flush_now(&mut self) {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        // An error changes nothing: this is the last thing before the stream is closed.
+        let _ = self.poll_out(&mut context);
     }
 
     /// Writes all of `out` and closes.
@@ -66,6 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(n) => {
                     self.out.advance(n);
+                    self.uncounted.1 = self.uncounted.1.saturating_add(n);
                     self.unflushed = true;
                     progress = true;
                 }
@@ -83,9 +100,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     fn poll_in(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Io>> {
+        if self.input.is_empty() && self.chunk == CHUNK_MIN && self.input.capacity() > CHUNK_MAX {
+            // A quiet client need not keep what a large packet took.
+            self.input = BytesMut::new();
+        }
         self.input.reserve(self.chunk);
         let room = self.input.capacity() - self.input.len();
         let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
+        self.uncounted.0 = self.uncounted.0.saturating_add(read);
         if read >= room {
             self.chunk = (self.chunk * 4).min(CHUNK_MAX);
         } else if read < self.chunk / 8 {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flotta_broker::{Broker, Limits, Message, Rights, Tap};
+use flotta_broker::{Broker, Limits, Message, Rights, Settings, Tap};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -13,11 +13,11 @@ const DEADLINE: Duration = Duration::from_secs(10);
 struct All;
 
 impl Rights for All {
-    fn may_publish(&self, _client: &str, topic: &str) -> bool {
+    fn may_publish(&self, _client: &flotta_broker::Client, topic: &str) -> bool {
         !topic.starts_with("mine/")
     }
 
-    fn may_subscribe(&self, _client: &str, _filter: &str) -> bool {
+    fn may_subscribe(&self, _client: &flotta_broker::Client, _filter: &str) -> bool {
         true
     }
 }
@@ -30,14 +30,14 @@ impl Tap for Seen {
         topic.starts_with("tap/")
     }
 
-    fn take(&self, message: &Message) {
+    fn take(&self, message: &Message<'_>) {
         self.0.lock().expect("not poisoned").push((message.topic.to_string(), message.payload.clone()));
     }
 }
 
 async fn broker(limits: Limits) -> (Broker, std::net::SocketAddr, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
-    let broker = Broker::start(limits, Arc::new(All), seen.clone()).expect("started");
+    let broker = Broker::start(Settings { limits, ..Settings::default() }, Arc::new(All), seen.clone());
     let at = broker.listen("127.0.0.1:0".parse().expect("an address")).await.expect("bound");
     (broker, at, seen)
 }

@@ -30,21 +30,43 @@ impl Counters for OfAgent {
         let counters = broker.counters();
         let refused =
             Refusal::ALL.iter().map(|what| (vec![("what", what.as_str().to_owned())], as_f64(counters.refused(*what))));
-        all.extend([
-            Family::gauge("flotta_broker_connections", "Clients connected", as_f64(counters.connections)),
-            Family::counter("flotta_broker_connected", "Connections accepted", counters.connections_total),
-            Family::counter("flotta_broker_messages_in", "Messages from clients", counters.messages_in),
-            Family::counter("flotta_broker_messages_out", "Messages to clients", counters.messages_out),
-            Family::counter("flotta_broker_messages_lost", "Messages that a slow client lost", counters.messages_lost),
-            Family::gauge("flotta_broker_retained", "Retained messages", as_f64(counters.retained_count)),
-            Family::gauge("flotta_broker_retained_bytes", "Their bytes", as_f64(counters.retained_bytes)),
-            Family {
-                name: "flotta_broker_refused",
-                help: "What the broker refused, by what it was",
-                counts: true,
-                samples: refused.collect(),
-            },
-        ]);
+        all.extend(of_broker(&counters));
+        all.push(Family {
+            name: "flotta_broker_refused",
+            help: "What the broker refused, by what it was",
+            counts: true,
+            samples: refused.collect(),
+        });
         all
     }
+}
+
+fn of_broker(counters: &flotta_broker::Counters) -> Vec<Family> {
+    let gauges = [
+        ("flotta_broker_connections", "Clients connected", counters.connections),
+        ("flotta_broker_connections_most", "The most that were connected at a time", counters.connections_most),
+        ("flotta_broker_sessions_parked", "Sessions kept for clients that are away", counters.sessions_parked),
+        ("flotta_broker_subscriptions", "Filters held", counters.subscriptions),
+        ("flotta_broker_queued", "Messages that wait for clients", counters.queued_messages),
+        ("flotta_broker_queued_bytes", "Their bytes", counters.queued_bytes),
+        ("flotta_broker_retained", "Retained messages", counters.retained_count),
+        ("flotta_broker_retained_bytes", "Their bytes", counters.retained_bytes),
+    ];
+    let counts = [
+        ("flotta_broker_connected", "Connections accepted", counters.connections_total),
+        ("flotta_broker_packets_in", "Packets of any kind from clients", counters.packets_in),
+        ("flotta_broker_packets_out", "Packets of any kind to clients", counters.packets_out),
+        ("flotta_broker_bytes_in", "Bytes from clients", counters.bytes_in),
+        ("flotta_broker_bytes_out", "Bytes to clients", counters.bytes_out),
+        ("flotta_broker_messages_in", "Messages from clients and from the agent", counters.messages_in),
+        ("flotta_broker_messages_out", "Messages to clients", counters.messages_out),
+        ("flotta_broker_payload_bytes_in", "Bytes of payload from clients and from the agent", counters.payload_in),
+        ("flotta_broker_payload_bytes_out", "Bytes of payload to clients", counters.payload_out),
+        ("flotta_broker_messages_lost", "Messages dropped, for clients too slow to read them", counters.messages_lost),
+        ("flotta_broker_retained_writes", "Files of retained messages written", counters.retained_writes),
+        ("flotta_broker_retained_written_bytes", "Bytes of these", counters.retained_written_bytes),
+        ("flotta_broker_retained_failures", "Files that could not be written", counters.retained_failures),
+    ];
+    let gauges = gauges.into_iter().map(|(name, help, value)| Family::gauge(name, help, as_f64(value)));
+    gauges.chain(counts.into_iter().map(|(name, help, value)| Family::counter(name, help, value))).collect()
 }

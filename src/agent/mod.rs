@@ -5,7 +5,7 @@
 //! bounded channel (all else).
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,9 +51,6 @@ pub enum StartError {
         /// Why it was not to be had.
         why: std::io::Error,
     },
-    /// The embedded broker.
-    #[error("{0}")]
-    Broker(String),
 }
 
 /// Names of the stored objects.
@@ -115,7 +112,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
 
     let topics = Arc::new(Topics::new(&config.mqtt.root, &device_id));
     let metrics = mqtt::metrics::Metrics::new(topics.clone(), intake.clone());
-    let link = Link::open(config, &device_id, topics.clone(), metrics.clone())?;
+    let link = Link::open(config, &device_id, topics.clone(), metrics.clone(), state.retained());
     let voice = Voice::new(topics, link.outlet(), board.clone());
 
     let (inputs, inbox) = mpsc::channel(INPUTS);
@@ -237,12 +234,13 @@ impl Link {
         device_id: &str,
         topics: Arc<Topics>,
         metrics: mqtt::metrics::Metrics,
-    ) -> Result<Link, StartError> {
+        retained: PathBuf,
+    ) -> Link {
         match &config.mqtt.broker {
-            config::Broker::None => Ok(Link::None),
+            config::Broker::None => Link::None,
             config::Broker::Embedded => {
-                let broker = mqtt::embedded::start(topics.clone(), metrics).map_err(StartError::Broker)?;
-                Ok(Link::Embedded(broker, topics))
+                let limits = config.mqtt.limits.clone();
+                Link::Embedded(mqtt::embedded::start(topics.clone(), metrics, limits, retained), topics)
             }
             config::Broker::External { host, port, .. } => {
                 let address = mqtt::external::Address {
@@ -252,7 +250,7 @@ impl Link {
                     password: config.mqtt.password_file.as_deref().and_then(read_password),
                 };
                 let (external, events) = mqtt::external::open(&address, device_id, topics);
-                Ok(Link::External(Arc::new(external), Arc::new(Mutex::new(Some(events)))))
+                Link::External(Arc::new(external), Arc::new(Mutex::new(Some(events))))
             }
         }
     }
@@ -301,7 +299,7 @@ impl Link {
     async fn close(&self) {
         match self {
             Link::Embedded(broker, topics) => {
-                broker.publish(&topics.status(), bytes::Bytes::from_static(br#"{"state":"offline"}"#), 1, true);
+                broker.publish(&topics.status(), br#"{"state":"offline"}"#, 1, true);
                 broker.shutdown().await;
             }
             Link::External(external, _) => external.close(Duration::from_secs(3)).await,

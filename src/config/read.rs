@@ -123,3 +123,9 @@ pub(super) fn host_paths(value: &Value<'_>) -> Result<HostPaths, String> {
     }
     Ok(HostPaths::Prefixes(prefixes.into_iter().map(PathBuf::from).collect()))
 }
+
+/// A number of things a second; 0 is no limit.
+pub(super) fn rate(value: &Value<'_>) -> Result<u32, String> {
+    let rate = value.integer(0, 100_000_000)?;
+    Ok(u32::try_from(rate).unwrap_or(u32::MAX))
+}

@@ -143,6 +143,8 @@ pub struct Mqtt {
     pub broker: Broker,
     /// `mqtt.listen`, of the embedded broker; port 0: any free one.
     pub listen: SocketAddr,
+    /// `mqtt.limits`, of the embedded broker.
+    pub limits: flotta_broker::Limits,
     /// `mqtt.alive`: how often the device object is sent again; at least 1 s.
     pub alive: Duration,
     /// `mqtt.ca`.
@@ -249,6 +251,7 @@ impl Config {
                 root: String::new(),
                 broker: Broker::None,
                 listen: nowhere,
+                limits: flotta_broker::Limits::default(),
                 alive: Duration::ZERO,
                 ca: None,
                 cert: None,

@@ -1,11 +1,12 @@
 //! The broker inside: who may publish what, and where metrics leave it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flotta_broker::{Broker, Message, Rights, Tap};
+use flotta_broker::{Broker, Client, Limits, Message, Rights, Settings, Tap};
 
 use crate::board::Board;
 use crate::model::problem::Problem;
@@ -24,15 +25,15 @@ struct DeviceRights {
 }
 
 impl Rights for DeviceRights {
-    fn may_publish(&self, client: &str, topic: &str) -> bool {
+    fn may_publish(&self, client: &Client, topic: &str) -> bool {
         let ours = self.topics.is_ours(topic);
         if ours {
-            tracing::debug!(client, topic, "publish refused: only the agent publishes there");
+            tracing::debug!(client = %client.id, topic, "publish refused: only the agent publishes there");
         }
         !ours
     }
 
-    fn may_subscribe(&self, _client: &str, _filter: &str) -> bool {
+    fn may_subscribe(&self, _client: &Client, _filter: &str) -> bool {
         true
     }
 }
@@ -44,8 +45,8 @@ impl Tap for MetricTap {
         self.0.wants(topic)
     }
 
-    fn take(&self, message: &Message) {
-        self.0.take(&message.topic, &message.payload, &message.client);
+    fn take(&self, message: &Message<'_>) {
+        self.0.take(message.topic, message.payload, &message.client.id);
     }
 }
 
@@ -54,18 +55,15 @@ pub struct EmbeddedOutlet(pub Broker);
 
 impl Outlet for EmbeddedOutlet {
     fn publish(&self, topic: &str, payload: Bytes, retain: bool) {
-        self.0.publish(topic, payload, 1, retain);
+        self.0.publish(topic, &payload, 1, retain);
     }
 }
 
-/// Starts the broker, without a listener yet.
-///
-/// # Errors
-/// A sentence.
-pub fn start(topics: Arc<Topics>, metrics: Metrics) -> Result<Broker, String> {
+/// Starts the broker, without a listener yet. Others' retained messages are kept in a directory of the state's.
+#[must_use]
+pub fn start(topics: Arc<Topics>, metrics: Metrics, limits: Limits, retained: PathBuf) -> Broker {
     let rights = Arc::new(DeviceRights { topics });
-    Broker::start(flotta_broker::Limits::default(), rights, Arc::new(MetricTap(metrics)))
-        .map_err(|why| format!("the embedded broker does not start: {why}"))
+    Broker::start(Settings { limits, retained: Some(retained) }, rights, Arc::new(MetricTap(metrics)))
 }
 
 /// Listens; a port that is taken is said and tried again, and meanwhile everything else goes on.

@@ -94,6 +94,12 @@ impl StateDir {
         self.path.join("run").join("shell")
     }
 
+    /// Where the embedded broker keeps others' retained messages.
+    #[must_use]
+    pub fn retained(&self) -> PathBuf {
+        self.path.join("retained")
+    }
+
     /// Where the pods' executors keep files of theirs.
     #[must_use]
     pub fn pods(&self, rootless: bool) -> PathBuf {

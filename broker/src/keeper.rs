@@ -1,0 +1,74 @@
+//! Keeps the clients' retained messages on disk: a change is written `Limits::flush_after` later, with all that came
+//! meanwhile. The agent's own messages are not stored: after a power cut they would be lies.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::hub::Hub;
+use crate::store;
+
+/// After a failure (a full disk), the next attempt.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Reads what an earlier run left.
+pub(crate) fn restore(hub: &Hub, dir: &Path) {
+    let loaded = store::load(dir, &hub.limits);
+    for damage in &loaded.damaged {
+        tracing::warn!("retained messages: {damage}");
+    }
+    let count = loaded.entries.len();
+    hub.restore(loaded.entries);
+    tracing::debug!(count, dir = %dir.display(), "retained messages read");
+}
+
+/// Writes changes until the shutdown; what is behind then is for [`flush`].
+pub(crate) async fn keep(hub: Arc<Hub>, dir: PathBuf, mut stop: watch::Receiver<bool>) {
+    let keep = async {
+        let mut failed = false;
+        loop {
+            if failed {
+                tokio::time::sleep(RETRY).await;
+            } else {
+                hub.changed.notified().await;
+                tokio::time::sleep(hub.limits.flush_after).await;
+            }
+            let before = failed;
+            let result = flush(&hub, &dir).await;
+            failed = result.is_err();
+            match result {
+                Err(why) if !before => tracing::warn!(
+                    "retained messages cannot be written into {}: {why}; make room or rights there; tried again every {} s, and until then they would not survive a restart",
+                    dir.display(),
+                    RETRY.as_secs()
+                ),
+                Ok(()) if before => tracing::info!("retained messages are written again"),
+                _ => {}
+            }
+        }
+    };
+    tokio::select! {
+        () = keep => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Writes all files that are behind.
+pub(crate) async fn flush(hub: &Arc<Hub>, dir: &Path) -> std::io::Result<()> {
+    while let Some((shard, entries)) = hub.take_dirty() {
+        let dir = dir.to_owned();
+        let written = tokio::task::spawn_blocking(move || store::save(&dir, shard, entries.into_iter())).await;
+        match written.unwrap_or_else(|_| Err(std::io::Error::other("the writer failed"))) {
+            Ok(bytes) => hub.counters.retained_written.add(usize::try_from(bytes).unwrap_or(usize::MAX)),
+            Err(why) => {
+                hub.set_dirty(shard);
+                hub.counters.retained_failures.fetch_add(1, Relaxed);
+                return Err(why);
+            }
+        }
+    }
+    Ok(())
+}
