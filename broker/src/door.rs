@@ -127,3 +127,24 @@ impl Door {
         Some(Connection::new(wire, presence, connect.silence, shutdown))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+    use crate::rights::tests::Everybody;
+    use crate::{Limits, rights::tests::Nowhere};
+
+    #[tokio::test]
+    async fn a_connection_that_is_silent_costs_little() {
+        let hub = Hub::new(Limits::default(), Arc::new(Everybody), Arc::new(Nowhere));
+        let door = Door::new(Arc::new(hub));
+        let guest = door.knock().unwrap();
+        let handshake = std::future::pending::<io::Result<(TcpStream, Peer)>>();
+        let (_stop, stopped) = watch::channel(false);
+        let task = door.serve(guest, handshake, stopped);
+        assert!(size_of_val(&task) < 4096, "{} bytes", size_of_val(&task));
+        println!("{}", size_of_val(&task));
+    }
+}

@@ -81,3 +81,30 @@ pub trait Tap: Send + Sync + 'static {
     /// Takes the message; subscribers get it as well.
     fn take(&self, message: &Message<'_>);
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Everybody may do everything.
+    pub(crate) struct Everybody;
+
+    impl Rights for Everybody {
+        fn may_publish(&self, _client: &Client, _topic: &str) -> bool {
+            true
+        }
+        fn may_subscribe(&self, _client: &Client, _filter: &str) -> bool {
+            true
+        }
+    }
+
+    /// Wants nothing.
+    pub(crate) struct Nowhere;
+
+    impl Tap for Nowhere {
+        fn wants(&self, _topic: &str) -> bool {
+            false
+        }
+        fn take(&self, _message: &Message<'_>) {}
+    }
+}
