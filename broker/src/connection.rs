@@ -78,7 +78,7 @@ impl Drop for Presence {
     fn drop(&mut self) {
         let Some(mut session) = self.session.take() else { return };
         let client = session.client.clone();
-        if session.clean || session.is_empty() {
+        if session.clean {
             drop(session);
         } else {
             session.park();

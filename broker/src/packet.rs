@@ -1,4 +1,4 @@
-//! Packets from clients: the codec of rumqttc, and the check that it leaves out.
+//! Packets from clients: the codec of rumqttc, and the checks that it leaves out.
 
 use bytes::BytesMut;
 use rumqttc::mqttbytes::Error;
@@ -8,9 +8,12 @@ use crate::counters::Refusal;
 
 /// The next packet of the input, `None` if it is not all there yet.
 pub(crate) fn next(input: &mut BytesMut, packet_bytes: usize) -> Result<Option<Packet>, Refusal> {
-    if input.first().is_some_and(|byte1| matches!(byte1 >> 4, 0 | 15)) {
+    match **input {
         // The codec would wait for the whole of it.
-        return Err(Refusal::Protocol);
+        [byte1, ..] if matches!(byte1 >> 4, 0 | 15) => return Err(Refusal::Protocol),
+        // PINGREQ and DISCONNECT have no body.
+        [byte1, length, ..] if matches!(byte1 >> 4, 12 | 14) && length != 0 => return Err(Refusal::Protocol),
+        _ => {}
     }
     match Packet::read(input, packet_bytes) {
         Ok(packet) => Ok(Some(packet)),

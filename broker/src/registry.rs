@@ -53,15 +53,16 @@ impl Registry {
         }
     }
 
-    /// Keeps a session for when its client is back. Returns one that had to go for it: that of the client that was
-    /// connected for the shortest time, so that clients which come by once do not push out those that stay.
+    /// Keeps a session for when its client is back. Returns one that had to go for it: one with nothing in it, else that
+    /// of the client that was connected for the shortest time, so that clients which come by once do not push out
+    /// those that stay.
     pub fn park(&self, session: Session, limit: usize) -> Option<Session> {
         let mut parked = lock(&self.parked);
         parked.insert(session.client.id.clone(), session);
         if parked.len() <= limit {
             return None;
         }
-        let least = parked.iter().min_by_key(|(_, session)| session.served).map(|(id, _)| id.clone())?;
+        let least = parked.iter().min_by_key(|(_, session)| (!session.is_empty(), session.served)).map(|(id, _)| id.clone())?;
         parked.remove(&least)
     }
 
