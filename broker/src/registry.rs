@@ -62,7 +62,8 @@ impl Registry {
         if parked.len() <= limit {
             return None;
         }
-        let least = parked.iter().min_by_key(|(_, session)| (!session.is_empty(), session.served)).map(|(id, _)| id.clone())?;
+        let least =
+            parked.iter().min_by_key(|(_, session)| (!session.is_empty(), session.served)).map(|(id, _)| id.clone())?;
         parked.remove(&least)
     }
 

@@ -6,6 +6,7 @@ mod client;
 mod packets;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -94,10 +95,35 @@ pub async fn home() -> Home {
 }
 
 pub async fn home_with(change: impl FnOnce(&mut Limits)) -> Home {
-    let mut limits = Limits::default();
-    change(&mut limits);
+    home_of(Settings::default(), Arc::new(House), change).await
+}
+
+/// With a directory for retained messages.
+pub async fn home_on(dir: &Path, change: impl FnOnce(&mut Limits)) -> Home {
+    home_of(Settings { retained: Some(dir.into()), ..Settings::default() }, Arc::new(House), change).await
+}
+
+/// The same, where clients may publish what a rule says.
+pub async fn home_with_rights(dir: &Path, rule: fn(&str) -> bool) -> Home {
+    let settings = Settings { retained: Some(dir.into()), ..Settings::default() };
+    home_of(settings, Arc::new(Rule(rule)), |_| {}).await
+}
+
+struct Rule(fn(&str) -> bool);
+
+impl Rights for Rule {
+    fn may_publish(&self, _: &flotta_broker::Client, topic: &str) -> bool {
+        self.0(topic)
+    }
+    fn may_subscribe(&self, _: &flotta_broker::Client, _: &str) -> bool {
+        true
+    }
+}
+
+async fn home_of(mut settings: Settings, rights: Arc<dyn Rights>, change: impl FnOnce(&mut Limits)) -> Home {
+    change(&mut settings.limits);
     let tap = Arc::new(Memory::default());
-    let broker = Broker::start(Settings { limits, ..Settings::default() }, Arc::new(House), tap.clone());
+    let broker = Broker::start(settings, rights, tap.clone());
     let addr = broker.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
     Home { broker, addr, tap }
 }

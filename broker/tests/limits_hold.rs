@@ -1,0 +1,226 @@
+//! Each limit holds, is counted, and hurts the one who meets it only.
+
+#![allow(clippy::unwrap_used, reason = "clippy knows tests, but not their helpers")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use tokio::time::Instant;
+
+#[tokio::test]
+async fn a_client_gets_in_past_a_crowd_that_says_nothing() {
+    let home = home_with(|limits| limits.connections = 4).await;
+    let mut here = home.client("here").await;
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(home.raw().await);
+    }
+    let mut new = home.client("new").await;
+    here.ping().await;
+    new.ping().await;
+    assert!(silent[0].is_closed().await, "the oldest made room");
+    home.until(|counters| counters.refused(Refusal::Connections) >= 48).await;
+}
+
+#[tokio::test]
+async fn beyond_the_limit_of_clients_a_connection_is_closed_and_counted() {
+    let home = home_with(|limits| limits.connections = 2).await;
+    let (mut one, mut two) = (home.client("one").await, home.client("two").await);
+    for _ in 0..10 {
+        assert!(home.raw().await.is_closed().await);
+    }
+    assert_eq!(home.broker.counters().refused(Refusal::Connections), 10);
+    one.ping().await;
+    two.ping().await;
+    home.lose(two).await;
+    home.until(|counters| counters.connections == 1).await;
+    home.client("three").await.ping().await;
+}
+
+/// The first `part` bytes of a PUBLISH with a payload of 100 000.
+fn part_of_a_large_packet(part: usize) -> Vec<u8> {
+    let mut packet = publish("large", &[0; 100_000], 0, 0, false);
+    packet.truncate(part);
+    packet
+}
+
+#[tokio::test]
+async fn who_dawdles_over_a_large_packet_makes_room_for_others() {
+    let home = home_with(|limits| limits.large_packets = 2).await;
+    let mut dawdlers = Vec::new();
+    for i in 0..3 {
+        let mut client = home.client(&format!("dawdler-{i}")).await;
+        client.send(&part_of_a_large_packet(40_000)).await;
+        home.until(|counters| counters.bytes_in >= 40_000 * (i + 1)).await;
+        dawdlers.push(client);
+    }
+    assert!(dawdlers[0].is_closed().await);
+    let mut good = home.client("good").await;
+    good.subscribe(&[("large", 0)]).await;
+    good.send(&part_of_a_large_packet(usize::MAX)).await;
+    assert_eq!(good.message().await.payload.len(), 100_000);
+    assert!(home.broker.counters().refused(Refusal::SlowWriter) >= 1);
+}
+
+#[tokio::test]
+async fn a_packet_has_to_end_some_time_and_then_the_next_has_its_own_time() {
+    let home = home_with(|limits| limits.packet_deadline = Duration::from_millis(300)).await;
+    let mut slow = home.client("slow").await;
+    let whole = publish("a", b"12345", 1, 7, false);
+    let began = Instant::now();
+    // Longer than the deadline all told, but each packet is in time.
+    while began.elapsed() < Duration::from_millis(600) {
+        for byte in &whole {
+            slow.send(&[*byte]).await;
+        }
+        slow.acknowledged(0x40, 7).await;
+    }
+    slow.send(&whole[..5]).await;
+    assert!(slow.is_closed().await);
+    assert_eq!(home.broker.counters().refused(Refusal::SlowWriter), 1);
+}
+
+#[tokio::test]
+async fn who_acknowledges_nothing_is_dropped_and_who_does_so_late_is_not() {
+    let home = home_with(|limits| {
+        limits.inflight_qos1 = 2;
+        limits.ack_deadline = Duration::from_millis(400);
+    })
+    .await;
+    let (mut never, mut late) = (home.client("never").await, home.client("late").await);
+    never.subscribe(&[("a", 1)]).await;
+    late.subscribe(&[("a", 1)]).await;
+    for _ in 0..6 {
+        home.says("a", "x", 1, false);
+    }
+    for _ in 0..6 {
+        let pkid = late.message().await.pkid;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        late.send(&ack(0x40, pkid)).await;
+    }
+    assert_eq!(never.rest().await.len() / 8, 2, "two in flight, then the end");
+    assert_eq!(home.broker.counters().refused(Refusal::Unacknowledged), 1);
+    late.ping().await;
+}
+
+#[tokio::test]
+async fn nobody_is_dropped_for_messages_that_wait_for_nothing() {
+    let home = home_with(|limits| {
+        limits.inflight_qos1 = 2;
+        limits.ack_deadline = Duration::from_millis(50);
+    })
+    .await;
+    let mut client = home.client("c").await;
+    client.subscribe(&[("a", 1)]).await;
+    for _ in 0..2 {
+        home.says("a", "x", 1, false);
+        client.message().await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    client.ping().await;
+}
+
+#[tokio::test]
+async fn a_client_that_says_too_much_waits_and_others_do_not() {
+    let home = home_with(|limits| limits.messages_per_second = 100).await;
+    let (mut loud, mut quiet) = (home.client("loud").await, home.client("quiet").await);
+    let began = Instant::now();
+    for pkid in 1..=150 {
+        loud.send(&publish("metrics/loud", b"1", 1, pkid, false)).await;
+    }
+    quiet.send(&publish("metrics/quiet", b"1", 1, 1, false)).await;
+    quiet.acknowledged(0x40, 1).await;
+    let soon = began.elapsed();
+    for pkid in 1..=150 {
+        loud.acknowledged(0x40, pkid).await;
+    }
+    assert!(began.elapsed() >= Duration::from_millis(450), "{:?}", began.elapsed());
+    assert!(soon < began.elapsed(), "{soon:?}");
+    assert_eq!(home.tap.wait(151).await.len(), 151, "nothing is lost");
+}
+
+#[tokio::test]
+async fn a_reader_that_reads_loses_nothing_of_a_flood() {
+    let home = home_with(|limits| limits.queue_bytes = 64 * 1024).await;
+    let mut reader = home.client("reader").await;
+    reader.subscribe(&[("flood", 1)]).await;
+    let mut writer = home.client("writer").await;
+    const COUNT: u32 = 20_000;
+    let flood = tokio::spawn(async move {
+        for chunk in 0..COUNT / 100 {
+            let packets = (0..100).flat_map(|i| publish("flood", &(chunk * 100 + i).to_be_bytes(), 1, 1, false));
+            writer.send(&packets.collect::<Vec<u8>>()).await;
+            for _ in 0..100 {
+                writer.acknowledged(0x40, 1).await;
+            }
+        }
+        writer
+    });
+    for i in 0..COUNT {
+        assert_eq!(reader.take().await.payload[..], i.to_be_bytes());
+    }
+    soon(flood).await.unwrap();
+    assert_eq!(home.broker.counters().messages_lost, 0);
+}
+
+#[tokio::test]
+async fn a_reader_that_stands_still_keeps_the_newest_and_nobody_waits_for_it() {
+    let home = home_with(|limits| {
+        limits.queue_bytes = 32 * 1024;
+        limits.inflight_qos1 = 4;
+    })
+    .await;
+    let mut still = home.client("still").await;
+    still.subscribe(&[("flood", 1)]).await;
+    let mut writer = home.client("writer").await;
+    for i in 0..5000_u16 {
+        writer.send(&publish("flood", &i.to_be_bytes(), 1, 1, false)).await;
+        writer.acknowledged(0x40, 1).await;
+    }
+    let lost = home.broker.counters().messages_lost;
+    assert!(lost > 4000, "{lost}");
+    let mut got = Vec::new();
+    while got.last() != Some(&4999) {
+        let message = still.take().await;
+        got.push(u16::from_be_bytes([message.payload[0], message.payload[1]]));
+    }
+    assert_eq!(got.len() as u64 + lost, 5000, "what was lost is counted");
+    assert!(got.is_sorted());
+}
+
+#[tokio::test]
+async fn clients_that_come_by_once_do_not_push_out_the_session_of_one_that_stays() {
+    let home = home_with(|limits| limits.parked_sessions = 3).await;
+    let (mut good, _) = home.kept("good").await;
+    good.subscribe(&[("a", 1)]).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    home.lose(good).await;
+    for i in 0..30 {
+        let (mut client, _) = home.kept(&format!("crowd-{i}")).await;
+        client.subscribe(&[("a", 1)]).await;
+        home.lose(client).await;
+    }
+    home.until(|counters| counters.refused(Refusal::ParkedSessions) == 28 && counters.sessions_parked == 3).await;
+    home.says("a", "kept", 1, false);
+    let (mut good, present) = home.kept("good").await;
+    assert!(present);
+    assert_eq!(&good.message().await.payload[..], b"kept");
+}
+
+#[tokio::test]
+async fn filters_have_a_limit_for_one_client_and_for_all() {
+    let home = home_with(|limits| {
+        limits.filters_per_client = 3;
+        limits.subscriptions = 4;
+    })
+    .await;
+    let (mut one, mut two) = (home.client("one").await, home.client("two").await);
+    assert_eq!(one.subscribe(&[("a", 0), ("b", 0), ("c", 0), ("d", 0), ("a", 1)]).await, [0, 0, 0, 0x80, 1]);
+    assert_eq!(two.subscribe(&[("a", 0), ("b", 0)]).await, [0, 0x80]);
+    one.unsubscribe(&["c"]).await;
+    assert_eq!(two.subscribe(&[("b", 0)]).await, [0]);
+    assert_eq!(home.broker.counters().refused(Refusal::SubscribeLimit), 2);
+    assert_eq!(home.broker.counters().subscriptions, 4);
+}
