@@ -30,6 +30,7 @@ use crate::spec_hash::DeviceKey;
 use crate::state::{self, OpenError, Saver, StateDir};
 
 mod counters;
+mod files;
 mod reconcile;
 mod signals;
 mod voice;
@@ -96,6 +97,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     problems
         .extend(config::absent(&loaded).into_iter().filter(|problem| !problem.message.starts_with("manifests.dir")));
     problems.extend(damaged_truths.into_iter().chain(damaged_manifests));
+    problems.extend(files::allow(config).err());
     board.set_problems("configuration", problems);
 
     let of_saver = board.clone();

@@ -1,10 +1,8 @@
 //! What the README's first minutes promise.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-
 use serde_json::Value;
 
+use super::clients::{publish, subscribe};
 use super::device::{Device, lines};
 
 const DEVICE: &str = r#"
@@ -24,38 +22,6 @@ fn shell(name: &str, spec: &str, more: &str) -> String {
 }
 
 const GATED: &str = "  profiles: [ { name: load, conditions: [ low ] } ]\n";
-
-/// mosquitto_pub, as a sensor has it.
-fn publish(address: &str, topic: &str, payload: &str) {
-    let (host, port) = address.rsplit_once(':').expect("host:port");
-    let sent = Command::new("mosquitto_pub")
-        .args(["-h", host, "-p", port, "-q", "1", "-t", topic, "-m", payload])
-        .status()
-        .expect("mosquitto_pub is there: make test installs it");
-    assert!(sent.success());
-}
-
-/// mosquitto_sub until `wanted` is satisfied; what it showed.
-fn subscribe(address: &str, filter: &str, mut wanted: impl FnMut(&str, &str) -> bool) -> Vec<(String, String)> {
-    let (host, port) = address.rsplit_once(':').expect("host:port");
-    let mut child = Command::new("mosquitto_sub")
-        .args(["-h", host, "-p", port, "-q", "1", "-v", "-t", filter, "-W", "20"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("mosquitto_sub is there: make test installs it");
-    let mut seen = Vec::new();
-    for line in BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok) {
-        let (topic, payload) = line.split_once(' ').unwrap_or((&line, ""));
-        seen.push((topic.to_owned(), payload.to_owned()));
-        if wanted(topic, payload) {
-            let _ = child.kill();
-            let _ = child.wait();
-            return seen;
-        }
-    }
-    let _ = child.wait();
-    panic!("mosquitto_sub did not see what was wanted: {seen:#?}");
-}
 
 #[test]
 fn a_published_metric_starts_a_workload_and_a_posted_one_stops_it_and_the_status_says_why() {
