@@ -18,8 +18,9 @@ use crate::Client;
 use crate::bucket::Bucket;
 use crate::connect::Will;
 use crate::counters::Refusal;
-use crate::hub::{Congested, Hub, Incoming};
+use crate::hub::{Hub, Incoming};
 use crate::letter::write_ack;
+use crate::mailbox::Mailbox;
 use crate::packet;
 use crate::places;
 use crate::registry::Place;
@@ -105,8 +106,8 @@ pub(crate) struct Connection<S> {
     silence: Option<Duration>,
     shutdown: watch::Receiver<bool>,
     bucket: Bucket,
-    /// A subscriber that this client has to wait for before it may say more.
-    congested: Congested,
+    /// A subscriber that this client has to wait for before it may say more, and since when it waits.
+    congested: Option<(Arc<Mailbox>, Instant)>,
 }
 
 /// Why there is no further packet to take at the moment.
@@ -201,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Io::End => return Err(End::Lost),
                 },
                 () = session.mail(), if mail => {}
-                () = emptied(&self.congested), if pause == Pause::Congested => self.congested = None,
+                () = emptied(self.congested.as_ref()), if pause == Pause::Congested => self.congested = None,
                 () = tokio::task::yield_now(), if pause == Pause::Turn => {}
                 () = turned_out(large.as_ref()), if large.is_some() => return Err(Refusal::SlowWriter.into()),
                 () = leave.notified() => return Err(End::TakenOver),
@@ -291,7 +292,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let message = Incoming { client: &session.client, topic: &topic, payload, qos, retain };
             let congested = session.hub.take(message).map_err(|_: Bad| Refusal::Protocol)?;
             // One who has said all that it had to say waits for nobody.
-            self.congested = congested.filter(|_| !self.wire.input.is_empty());
+            let congested = congested.filter(|_| !self.wire.input.is_empty());
+            self.congested = congested.map(|mailbox| (mailbox, Instant::now()));
         }
         match qos {
             0 => {}
@@ -346,9 +348,9 @@ impl Waits {
     }
 }
 
-async fn emptied(congested: &Congested) {
-    if let Some(mailbox) = congested {
-        mailbox.emptied().await;
+async fn emptied(congested: Option<&(Arc<Mailbox>, Instant)>) {
+    if let Some((mailbox, since)) = congested {
+        mailbox.emptied(*since).await;
     }
 }
 

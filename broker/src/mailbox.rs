@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use crate::letter::Post;
 use crate::{Limits, lock};
@@ -154,8 +155,9 @@ impl Mailbox {
         lock(&self.inner).queue.is_empty()
     }
 
-    /// For publishers: resolves when the mailbox is emptied to a quarter, or is known to be slow.
-    pub async fn emptied(&self) {
+    /// For publishers that have waited since `since`: resolves when the mailbox is emptied to a quarter, or is known to
+    /// be slow. May be dropped and called again.
+    pub async fn emptied(&self, since: Instant) {
         let emptied = self.emptied.notified();
         tokio::pin!(emptied);
         emptied.as_mut().enable();
@@ -163,7 +165,7 @@ impl Mailbox {
             let inner = lock(&self.inner);
             inner.bytes > self.budget.each / 4 && !inner.slow && !inner.away
         };
-        if waits && tokio::time::timeout(PATIENCE, emptied).await.is_err() {
+        if waits && timeout_at(since + PATIENCE, emptied).await.is_err() {
             let mut inner = lock(&self.inner);
             inner.slow = inner.bytes > self.budget.each / 4;
             drop(inner);
@@ -267,7 +269,7 @@ mod tests {
     async fn publishers_wait_once_for_a_client_that_does_not_read() {
         let (mailbox, _) = mailbox(1000, 10_000);
         while !mailbox.put(post(&[0; 33], 1)).congested {}
-        mailbox.emptied().await;
+        mailbox.emptied(Instant::now()).await;
         assert!(!mailbox.put(post(&[0; 33], 1)).congested, "it is slow now");
         mailbox.take(100, &mut VecDeque::new());
         while !mailbox.put(post(&[0; 33], 1)).congested {}
