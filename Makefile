@@ -31,7 +31,8 @@ lint:
 sim: ## Many seeds of the simulators: make sim SEEDS=10000
 	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --test simulator --test pods_simulator -- --nocapture
 
-bench: ## Benchmarks of the pure parts, then of the whole process, then of pods (as root); each prints its method.
+bench: ## Benchmarks of the pure parts, of the whole process, of the broker beside Mosquitto, of pods (as root); each prints its method.
 	$(CARGO) bench
 	bench/run.sh
+	bench/broker.sh
 	bench/pods.sh

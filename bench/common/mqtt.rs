@@ -24,10 +24,14 @@ impl Mqtt {
     }
 
     pub fn subscribe(&mut self, filter: &str) {
+        self.subscribe_at(filter, 0);
+    }
+
+    pub fn subscribe_at(&mut self, filter: &str, qos: u8) {
         let mut packet = vec![0x82, u8::try_from(5 + filter.len()).unwrap(), 0, 1, 0];
         packet.push(u8::try_from(filter.len()).unwrap());
         packet.extend(filter.as_bytes());
-        packet.push(0);
+        packet.push(qos);
         self.0.write_all(&packet).unwrap();
         while self.read().0 != 0x90 {}
     }
