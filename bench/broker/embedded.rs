@@ -4,7 +4,7 @@
 use std::io::BufRead;
 use std::sync::{Arc, Mutex};
 
-use flotta_broker::{Broker, Limits, Message, Rights, Tap};
+use flotta_broker::{Broker, Client, Message, Rights, Settings, Tap};
 
 use crate::check::{Check, DIGITS, number, publisher};
 
@@ -16,11 +16,11 @@ const PUBLISHERS: usize = 100;
 struct All;
 
 impl Rights for All {
-    fn may_publish(&self, _client: &str, _topic: &str) -> bool {
+    fn may_publish(&self, _client: &Client, _topic: &str) -> bool {
         true
     }
 
-    fn may_subscribe(&self, _client: &str, _filter: &str) -> bool {
+    fn may_subscribe(&self, _client: &Client, _filter: &str) -> bool {
         true
     }
 }
@@ -33,17 +33,17 @@ impl Tap for Count {
         topic.starts_with("flotta/metrics/")
     }
 
-    fn take(&self, message: &Message) {
+    fn take(&self, message: &Message<'_>) {
         let mut check = self.0[publisher(message.topic.as_bytes())].lock().unwrap();
         check.note(number(&message.payload[..DIGITS]));
     }
 }
 
 fn start(tap: Arc<dyn Tap>) -> Broker {
-    let mut limits = Limits::default();
-    limits.connections = CLIENTS;
-    limits.distinct_filters = CLIENTS;
-    Broker::start(limits, Arc::new(All), tap).unwrap()
+    let mut settings = Settings::default();
+    settings.limits.connections = CLIENTS;
+    settings.limits.subscriptions = CLIENTS;
+    Broker::start(settings, Arc::new(All), tap)
 }
 
 /// Says its address, answers each line with what was counted, ends with the input.

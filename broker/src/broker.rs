@@ -157,6 +157,8 @@ impl Broker {
     /// Runs a task that the shutdown waits for; after a shutdown, none.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let Some(alive) = lock(&self.shared.alive).clone() else { return };
+        // In a box, since a future that awaits another holds it twice: as what it was given, and as what it awaits.
+        let task = Box::pin(task);
         tokio::spawn(async move {
             task.await;
             drop(alive);

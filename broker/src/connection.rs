@@ -156,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Runs until the connection ends.
-    pub async fn run(mut self) -> End {
+    pub async fn run(mut self: Box<Self>) -> End {
         let Err(end) = self.serve().await else { return End::Lost };
         // Acknowledgements of what came before the end.
         self.wire.flush_now();
@@ -224,7 +224,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let limit = self.presence.hub.limits.packet_bytes;
         for took in 0..BATCH {
             let pause = |pause| Ok((pause, took > 0));
-            let Some(byte1) = self.wire.input.first() else { return pause(Pause::Empty) };
+            let Some(byte1) = self.wire.input.first() else {
+                self.congested = None;
+                return pause(Pause::Empty);
+            };
             if self.congested.is_some() {
                 return pause(Pause::Congested);
             }

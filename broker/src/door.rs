@@ -95,7 +95,7 @@ impl Door {
         &self,
         handshake: impl Future<Output = io::Result<(S, Peer)>>,
         shutdown: watch::Receiver<bool>,
-    ) -> Option<Connection<S>>
+    ) -> Option<Box<Connection<S>>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -124,7 +124,8 @@ impl Door {
         hub.counters.connected();
         let presence =
             Presence { hub: hub.clone(), session: Some(session), will: connect.will, place, since: Instant::now() };
-        Some(Connection::new(wire, presence, connect.silence, shutdown))
+        // In a box: see `Broker::spawn`.
+        Some(Box::new(Connection::new(wire, presence, connect.silence, shutdown)))
     }
 }
 
