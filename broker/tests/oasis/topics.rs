@@ -10,7 +10,7 @@ async fn matching(home: &Home, filter: &str, topics: &[&str]) -> Vec<String> {
         home.says(topic, "x", 0, false);
     }
     // The end, on a topic of the same filter, tells that nothing more comes.
-    let end = filter.replace('+', "end").replace('#', "end");
+    let end = filter.replace(['+', '#'], "end");
     home.says(&end, "end", 0, false);
     let mut got = Vec::new();
     loop {
