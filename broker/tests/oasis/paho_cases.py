@@ -14,14 +14,16 @@ class Client:
 
     def __init__(self, name="c", clean=True, version=mqtt.MQTTv311, keepalive=60, will=None):
         self.events = queue.Queue()
-        self.paho = mqtt.Client(name, clean_session=None if version == mqtt.MQTTv5 else clean, protocol=version)
+        # paho 2 wants to be told that these callbacks are those of paho 1.
+        api = [mqtt.CallbackAPIVersion.VERSION1] if hasattr(mqtt, "CallbackAPIVersion") else []
+        self.paho = mqtt.Client(*api, name, clean_session=None if version == mqtt.MQTTv5 else clean, protocol=version)
         self.paho.on_connect = lambda _, __, flags, code, *___: self.events.put(
-            ("connected", flags["session present"], code if isinstance(code, int) else code.value)
+            ("connected", int(flags["session present"]), int(getattr(code, "value", code)))
         )
         self.paho.on_message = lambda _, __, m: self.events.put(
-            ("message", m.topic, m.payload.decode(), m.qos, m.retain)
+            ("message", m.topic, m.payload.decode(), m.qos, int(m.retain))
         )
-        self.paho.on_subscribe = lambda _, __, ___, codes, *____: self.events.put(("subscribed", *codes))
+        self.paho.on_subscribe = lambda _, __, ___, codes, *____: self.events.put(("subscribed", *map(int, codes)))
         self.paho.on_unsubscribe = lambda *_: self.events.put(("unsubscribed",))
         self.paho.on_disconnect = lambda *_: self.events.put(("disconnected",))
         if will:
