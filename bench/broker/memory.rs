@@ -31,7 +31,7 @@ pub fn run(plan: &mut Plan) {
         "  of its own: connected only; and with a subscription of its own on which one message of 64 bytes came. Per client:"
     );
     println!(
-        "  the difference to idle. {} messages: QoS 1, one publisher, one subscriber, in step.",
+        "  the difference to idle. Twice: as many came and went once more. {} messages: QoS 1, one publisher, one subscriber, in step.",
         grouped(MESSAGES)
     );
     let heads = [
@@ -40,6 +40,7 @@ pub fn run(plan: &mut Plan) {
         "all gone",
         "per client, subscribed",
         "all gone",
+        "twice",
         "after messages",
         "all gone",
     ];
@@ -62,6 +63,7 @@ pub fn run(plan: &mut Plan) {
             whole(|held| held.connected.1),
             of(|held| held.subscribed.0),
             whole(|held| held.subscribed.1),
+            whole(|held| held.again),
             whole(|held| held.flooded.0),
             whole(|held| held.flooded.1),
         ]);
@@ -74,6 +76,8 @@ struct Held {
     idle: f64,
     connected: (f64, f64),
     subscribed: (f64, f64),
+    /// Once as many came and went a second time.
+    again: f64,
     flooded: (f64, f64),
 }
 
@@ -89,6 +93,7 @@ fn measure(plan: &mut Plan, kind: Kind, clients: usize) -> Held {
     drop(broker);
     let broker = plan.brokers.start(kind);
     let subscribed = crowd(&broker, clients, true);
+    let again = crowd(&broker, clients, true).1;
     drop(broker);
     let broker = plan.brokers.start(kind);
     let load = Load {
@@ -105,7 +110,7 @@ fn measure(plan: &mut Plan, kind: Kind, clients: usize) -> Held {
     plan.must(kind == Kind::Mosquitto || outcome.got == MESSAGES, || {
         format!("{kind}: {} of {MESSAGES} messages came", outcome.got)
     });
-    Held { idle, connected, subscribed, flooded: (with, settled(&broker)) }
+    Held { idle, connected, subscribed, again, flooded: (with, settled(&broker)) }
 }
 
 /// What each of the clients takes, and all there is when they have gone.
