@@ -9,6 +9,8 @@ use crate::subscriber::{SILENCE, Sender, Sent, Subscriber};
 
 /// Messages between publishers and subscriber at most, when they are kept in step: no queue overflows then.
 pub const UNDER_WAY: u64 = 400;
+/// In step, with nothing moving for this long, what is under way will not come.
+const STUCK: Duration = Duration::from_secs(4);
 /// Longer than a broker that lives takes for anything.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -172,7 +174,7 @@ fn drive(publishers: &mut [Publisher], amount: Amount, mut subscriber: Option<&m
             moved = now;
         }
         // What is under way does not come: lost. The rest of the amount is not sent.
-        stuck |= subscriber.is_some() && now - moved >= SILENCE;
+        stuck |= subscriber.is_some() && now - moved >= STUCK;
         if now - moved >= DEADLINE {
             let left: Vec<&Publisher> = publishers.iter().filter(|publisher| !publisher.is_done()).collect();
             let first = left.first().map(|publisher| publisher.state()).unwrap_or_default();

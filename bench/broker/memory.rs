@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::Plan;
 use crate::brokers::{Kind, Running};
 use crate::check::PAYLOAD;
-use crate::common::cost::pss_kb;
+use crate::common::cost::rss_kb;
 use crate::common::mqtt::Mqtt;
 use crate::flood::{Amount, Load, Readers};
 use crate::table::{Table, grouped, median};
@@ -21,19 +21,24 @@ pub fn run(plan: &mut Plan) {
     // One process per figure, and seconds to settle: more rounds gain nothing.
     let rounds = plan.rounds.min(3);
     println!(
-        "Memory: PSS of the broker's process, {SETTLE:?} after each step, a fresh process for each of the three rows of figures,"
+        "Memory: RSS of the broker's process (PSS depends on who else runs the same program), {SETTLE:?} after each step,"
     );
     println!(
-        "  {rounds} rounds. {} clients (the whole agent, by its default limit of 256: {}), each on a connection",
-        KINDS[0].1, KINDS[2].1
+        "  {rounds} rounds, a fresh process for idle and connected, for subscribed, and for messages. {} clients",
+        KINDS[0].1
     );
     println!(
-        "  of its own: connected only; and with a subscription of its own on which one message of 64 bytes came. Per client:"
+        "  (the whole agent, by its default limit of 256 connections: {}), each on a connection of its own: connected",
+        KINDS[2].1
     );
     println!(
-        "  the difference to idle. Twice: as many came and went once more. {} messages: QoS 1, one publisher, one subscriber, in step.",
+        "  only; and with a subscription of its own on which one message of 64 bytes came. Per client: the difference to"
+    );
+    println!(
+        "  idle. Twice: when as many more came and went. {} messages: QoS 1, one publisher, one",
         grouped(MESSAGES)
     );
+    println!("  subscriber, in step. The kernel's memory for sockets is in none of it.");
     let heads = [
         "idle",
         "per client, connected",
@@ -83,7 +88,7 @@ struct Held {
 
 fn settled(broker: &Running) -> f64 {
     thread::sleep(SETTLE);
-    pss_kb(broker.pid) as f64
+    rss_kb(broker.pid) as f64
 }
 
 fn measure(plan: &mut Plan, kind: Kind, clients: usize) -> Held {
