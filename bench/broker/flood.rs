@@ -9,8 +9,10 @@ use crate::subscriber::{SILENCE, Sender, Sent, Subscriber};
 
 /// Messages between publishers and subscriber at most, when they are kept in step: no queue overflows then.
 pub const UNDER_WAY: u64 = 400;
+/// In step, with nothing moving for this long, what is under way will not come.
+const STUCK: Duration = Duration::from_secs(4);
 /// Longer than a broker that lives takes for anything.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What is sent.
 #[derive(Clone, Copy)]
@@ -49,6 +51,8 @@ pub struct Outcome {
     pub taken_in: Duration,
     pub got: u64,
     pub doubled: u64,
+    /// The broker stopped reading, or answering, and that for [`DEADLINE`].
+    pub hung: Option<String>,
     /// Until the last message that came was read.
     pub delivered_in: Duration,
 }
@@ -59,6 +63,8 @@ impl Load {
         match (self.qos, self.publishers) {
             // As many as Mosquitto expects of a client by its defaults.
             (2, _) => (20, 20),
+            (0, 1) => (20_000, 100),
+            (0, many) => (20_000 / many, 20),
             (_, 1) => (1000, 100),
             _ => (100, 20),
         }
@@ -92,12 +98,13 @@ impl Flood {
             Readers::FlatOut => (subscriber.as_mut(), None),
             _ => (None, subscriber.as_mut()),
         };
+        let mut hung = None;
         let taken_in = std::thread::scope(|scope| {
             let sender = Sender(&total);
             if let Some(subscriber) = aside.take() {
                 scope.spawn(|| subscriber.follow(&total, |_, _| {}));
             }
-            drive(publishers, load.amount, in_step.as_deref_mut());
+            hung = drive(publishers, load.amount, in_step.as_deref_mut());
             let taken_in = begin.elapsed();
             sender.ended(publishers.iter().map(|publisher| publisher.sent).sum());
             if let Some(subscriber) = in_step {
@@ -113,13 +120,14 @@ impl Flood {
             taken_in,
             got: subscriber.map_or(0, |subscriber| subscriber.got),
             doubled: subscriber.map_or(0, Subscriber::doubled),
+            hung,
             delivered_in: subscriber.map_or(Duration::ZERO, |subscriber| subscriber.last - begin),
         }
     }
 }
 
-/// Sends until the amount is sent, and until everything is taken.
-fn drive(publishers: &mut [Publisher], amount: Amount, mut subscriber: Option<&mut Subscriber>) {
+/// Sends until the amount is sent, and until everything is taken; else says what was left.
+fn drive(publishers: &mut [Publisher], amount: Amount, mut subscriber: Option<&mut Subscriber>) -> Option<String> {
     let begin = Instant::now();
     let (mut sent, mut first, mut stuck) = (0, 0, false);
     let mut moved = begin;
@@ -145,8 +153,8 @@ fn drive(publishers: &mut [Publisher], amount: Amount, mut subscriber: Option<&m
             publisher.write();
         }
         first = (first + 1) % count;
-        if publishers.iter().all(|publisher| publisher.done) {
-            return;
+        if left == 0 && publishers.iter().all(Publisher::is_done) {
+            return None;
         }
         // Somebody may go on at once: then it is only looked who else can.
         let idle = left == 0 || now == 0 || publishers.iter().all(Publisher::is_held);
@@ -166,8 +174,15 @@ fn drive(publishers: &mut [Publisher], amount: Amount, mut subscriber: Option<&m
             moved = now;
         }
         // What is under way does not come: lost. The rest of the amount is not sent.
-        stuck |= subscriber.is_some() && now - moved >= SILENCE;
-        assert!(now - moved < DEADLINE, "the broker has taken nothing for {} s", DEADLINE.as_secs());
+        stuck |= subscriber.is_some() && now - moved >= STUCK;
+        if now - moved >= DEADLINE {
+            let left: Vec<&Publisher> = publishers.iter().filter(|publisher| !publisher.is_done()).collect();
+            let first = left.first().map(|publisher| publisher.state()).unwrap_or_default();
+            return Some(format!(
+                "nothing went on for {DEADLINE:?} at {} publishers; one of them: {first}",
+                left.len()
+            ));
+        }
     }
 }
 

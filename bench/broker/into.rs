@@ -9,7 +9,7 @@ use crate::common::agent::Agent;
 use crate::common::cost::cost;
 use crate::flood::{Amount, Load, Outcome, Readers};
 use crate::table::{Table, lost, median, rate, ratio};
-use crate::through::{Sample, measure, name};
+use crate::through::{Sample, judge_hang, measure, name};
 
 /// Counters of the agent come up to date with the message; this is for a machine that stands still.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -99,6 +99,7 @@ fn sample(plan: &mut Plan, kind: Kind, load: &Load) -> Sample {
     let mut broker = plan.brokers.start(kind);
     let before = broker.agent().map(|agent| (agent.counter(ACCEPTED), cost(broker.pid).0));
     let mut sample = measure(&broker, load);
+    judge_hang(plan, load, kind, &sample.outcome);
     let outcome = &mut sample.outcome;
     // Everything is acknowledged, or has the answer to a PINGREQ behind it.
     outcome.delivered_in = if load.readers == Readers::None { outcome.taken_in } else { outcome.delivered_in };

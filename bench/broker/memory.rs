@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::Plan;
 use crate::brokers::{Kind, Running};
 use crate::check::PAYLOAD;
-use crate::common::cost::pss_kb;
+use crate::common::cost::rss_kb;
 use crate::common::mqtt::Mqtt;
 use crate::flood::{Amount, Load, Readers};
 use crate::table::{Table, grouped, median};
@@ -21,25 +21,31 @@ pub fn run(plan: &mut Plan) {
     // One process per figure, and seconds to settle: more rounds gain nothing.
     let rounds = plan.rounds.min(3);
     println!(
-        "Memory: PSS of the broker's process, {SETTLE:?} after each step, a fresh process for each of the three rows of figures,"
+        "Memory: RSS of the broker's process (PSS depends on who else runs the same program), {SETTLE:?} after each step,"
     );
     println!(
-        "  {rounds} rounds. {} clients (the whole agent, by its default limit of 256: {}), each on a connection",
-        KINDS[0].1, KINDS[2].1
+        "  {rounds} rounds, a fresh process for idle and connected, for subscribed, and for messages. {} clients",
+        KINDS[0].1
     );
     println!(
-        "  of its own: connected only; and with a subscription of its own on which one message of 64 bytes came. Per client:"
+        "  (the whole agent, by its default limit of 256 connections: {}), each on a connection of its own: connected",
+        KINDS[2].1
     );
     println!(
-        "  the difference to idle. {} messages: QoS 1, one publisher, one subscriber, in step.",
+        "  only; and with a subscription of its own on which one message of 64 bytes came. Per client: the difference to"
+    );
+    println!(
+        "  idle. Twice: when as many more came and went. {} messages: QoS 1, one publisher, one",
         grouped(MESSAGES)
     );
+    println!("  subscriber, in step. The kernel's memory for sockets is in none of it.");
     let heads = [
         "idle",
         "per client, connected",
         "all gone",
         "per client, subscribed",
         "all gone",
+        "twice",
         "after messages",
         "all gone",
     ];
@@ -62,6 +68,7 @@ pub fn run(plan: &mut Plan) {
             whole(|held| held.connected.1),
             of(|held| held.subscribed.0),
             whole(|held| held.subscribed.1),
+            whole(|held| held.again),
             whole(|held| held.flooded.0),
             whole(|held| held.flooded.1),
         ]);
@@ -74,12 +81,14 @@ struct Held {
     idle: f64,
     connected: (f64, f64),
     subscribed: (f64, f64),
+    /// Once as many came and went a second time.
+    again: f64,
     flooded: (f64, f64),
 }
 
 fn settled(broker: &Running) -> f64 {
     thread::sleep(SETTLE);
-    pss_kb(broker.pid) as f64
+    rss_kb(broker.pid) as f64
 }
 
 fn measure(plan: &mut Plan, kind: Kind, clients: usize) -> Held {
@@ -89,6 +98,7 @@ fn measure(plan: &mut Plan, kind: Kind, clients: usize) -> Held {
     drop(broker);
     let broker = plan.brokers.start(kind);
     let subscribed = crowd(&broker, clients, true);
+    let again = crowd(&broker, clients, true).1;
     drop(broker);
     let broker = plan.brokers.start(kind);
     let load = Load {
@@ -105,7 +115,7 @@ fn measure(plan: &mut Plan, kind: Kind, clients: usize) -> Held {
     plan.must(kind == Kind::Mosquitto || outcome.got == MESSAGES, || {
         format!("{kind}: {} of {MESSAGES} messages came", outcome.got)
     });
-    Held { idle, connected, subscribed, flooded: (with, settled(&broker)) }
+    Held { idle, connected, subscribed, again, flooded: (with, settled(&broker)) }
 }
 
 /// What each of the clients takes, and all there is when they have gone.

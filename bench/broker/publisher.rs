@@ -1,5 +1,6 @@
 //! A publisher that costs next to nothing: many packets in one write, answers counted and not looked at closer.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 
@@ -12,7 +13,7 @@ use crate::common::mqtt::Mqtt;
 pub struct Publisher {
     pub stream: TcpStream,
     qos: u8,
-    /// Unacknowledged messages at most.
+    /// Messages without answer at most. At QoS 0 that is the one to a PINGREQ behind them: the broker has read them.
     window: usize,
     /// Messages in one write at most.
     batch: usize,
@@ -20,13 +21,13 @@ pub struct Publisher {
     template: Vec<u8>,
     pub sent: u64,
     open: usize,
+    /// At QoS 0: how many messages each unanswered PINGREQ stands behind, and those behind the last.
+    pings: VecDeque<usize>,
+    unpinged: usize,
     out: Vec<u8>,
     written: usize,
     input: Vec<u8>,
     held: usize,
-    pinged: bool,
-    /// It sent everything, every answer came, and so did the answer to a PINGREQ behind all of it.
-    pub done: bool,
 }
 
 impl Publisher {
@@ -46,12 +47,12 @@ impl Publisher {
             template,
             sent: 0,
             open: 0,
+            pings: VecDeque::new(),
+            unpinged: 0,
             out: Vec::new(),
             written: 0,
             input: vec![0; 64 * 1024],
             held: 0,
-            pinged: false,
-            done: false,
         }
     }
 
@@ -60,7 +61,7 @@ impl Publisher {
         if !self.out.is_empty() {
             return 0;
         }
-        let count = if self.qos == 0 { self.batch } else { self.batch.min(self.window - self.open) }.min(room);
+        let count = self.batch.min(self.window - self.open).min(room);
         for _ in 0..count {
             self.push(0);
         }
@@ -77,31 +78,52 @@ impl Publisher {
         if self.qos > 0 {
             let id = (self.sent % 65_000) as u16 + 1;
             self.template[begin - 2..begin].copy_from_slice(&id.to_be_bytes());
-            self.open += 1;
         }
         self.sent += 1;
+        self.open += 1;
         self.out.extend_from_slice(&self.template);
+        if self.qos == 0 {
+            self.unpinged += 1;
+            if self.unpinged == self.window / 4 {
+                self.ping();
+            }
+        }
+    }
+
+    fn ping(&mut self) {
+        self.out.extend([0xc0, 0]);
+        self.pings.push_back(std::mem::take(&mut self.unpinged));
     }
 
     /// Nothing more is to be sent.
     pub fn finish(&mut self) {
-        if !self.pinged && self.open == 0 {
-            self.pinged = true;
-            self.out.extend([0xc0, 0]);
+        if self.unpinged > 0 {
+            self.ping();
         }
+    }
+
+    /// Whether the broker has taken everything that was sent.
+    pub fn is_done(&self) -> bool {
+        self.open == 0
     }
 
     /// What is worth waiting for.
     pub fn wants(&self) -> PollFlags {
         let mut wants = PollFlags::empty();
         wants.set(PollFlags::OUT, !self.out.is_empty());
-        wants.set(PollFlags::IN, self.open > 0 || self.pinged && !self.done);
+        wants.set(PollFlags::IN, self.open > 0);
         wants
     }
 
     /// Whether it waits for the other side only.
     pub fn is_held(&self) -> bool {
-        !self.out.is_empty() || self.qos > 0 && self.open == self.window
+        !self.out.is_empty() || self.open == self.window
+    }
+
+    /// What it waits for.
+    pub fn state(&self) -> String {
+        let unwritten = self.out.len() - self.written;
+        format!("{} sent, {unwritten} bytes not written, {} not acknowledged", self.sent, self.open)
     }
 
     /// Writes what the socket takes.
@@ -132,7 +154,7 @@ impl Publisher {
                 0x40 | 0x70 => self.open = self.open.checked_sub(1).expect("one answer for each message"),
                 // PUBREC: PUBREL
                 0x50 => self.out.extend([0x62, 2, self.input[at + 2], self.input[at + 3]]),
-                0xd0 => self.done = true,
+                0xd0 => self.open -= self.pings.pop_front().expect("one answer for each PINGREQ"),
                 other => panic!("a publisher got a packet of type {other:#x}"),
             }
             at += 2 + usize::from(self.input[at + 1]);

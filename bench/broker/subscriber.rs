@@ -11,7 +11,7 @@ use crate::check::{Check, DIGITS, PAYLOAD, number, publisher};
 use crate::common::mqtt::Mqtt;
 
 /// After this long without a message, and with nobody sending any more, what did not come is lost.
-pub const SILENCE: Duration = Duration::from_secs(1);
+pub const SILENCE: Duration = Duration::from_secs(2);
 
 /// How many messages were sent, for a subscriber in another thread.
 #[derive(Default)]

@@ -18,24 +18,27 @@ pub fn run(plan: &mut Plan) {
     );
     println!("  Flat out: as fast as the broker reads. In step: at most {UNDER_WAY} messages between publishers and");
     println!(
-        "  subscriber, so that no queue need overflow. One publisher writes 100 messages at a time (QoS 1: up to 1 000"
+        "  subscriber, so that no queue need overflow. One publisher writes 100 messages at a time, each of 50 writes 20."
     );
     println!(
-        "  without PUBACK), each of 50 writes 20 (100). Taken: until the broker answers a PINGREQ behind the last"
+        "  QoS 1: at most 1 000, of each of 50 publishers 100, without PUBACK; QoS 0: at most 20 000 of all of them without"
     );
     println!(
-        "  message. Delivered: until the subscriber has read the last one that comes. Lost: what had not come after"
+        "  the answer to a PINGREQ behind them, else megabytes wait in each socket. Taken: until the last answer."
     );
     println!(
-        "  {SILENCE:?} of silence, in all rounds. Mosquitto without limits: max_queued_messages 0, max_inflight_messages 0;"
+        "  Delivered: until the subscriber has read the last one that comes. Lost: what had not come after {SILENCE:?} of"
     );
     println!(
-        "  by its defaults it drops QoS 1 that its queue has no room for. CPU: of the broker, per million delivered."
+        "  silence, in all rounds. Mosquitto without limits: max_queued_messages 0, max_inflight_messages 0; by its"
     );
     println!(
-        "  Ratio: delivered/s over the better of Mosquitto's two in the same round, whatever that lost. The relay passes"
+        "  defaults it drops QoS 1 that its queue has no room for. CPU: of the broker, per million delivered. Ratio:"
     );
-    println!("  bytes on and looks at nothing: what publishers, subscriber and kernel reach here.");
+    println!(
+        "  delivered/s over the better of Mosquitto's two in the same round, whatever that lost. The relay passes bytes on"
+    );
+    println!("  and looks at nothing: what publishers, subscriber and kernel reach here.");
     let table = Table::new(&heads());
     for qos in [0, 1] {
         for publishers in [1, 50] {
@@ -124,6 +127,7 @@ impl Sample {
 fn sample(plan: &mut Plan, load: &Load, kind: Kind) -> Sample {
     let broker = plan.brokers.start(kind);
     let sample = measure(&broker, load);
+    judge_hang(plan, load, kind, &sample.outcome);
     let Outcome { sent, got, doubled, .. } = sample.outcome;
     let what = || format!("{}, {kind}", name(load));
     if kind != Kind::Mosquitto && kind != Kind::MosquittoUnlimited {
@@ -149,4 +153,13 @@ pub fn measure(broker: &Running, load: &Load) -> Sample {
     let before = cost(broker.pid).0;
     let outcome = flood.run();
     Sample { outcome, cpu: cost(broker.pid).0 - before }
+}
+
+/// A broker that stands still: told, and wrong if it is not Mosquitto.
+pub fn judge_hang(plan: &mut Plan, load: &Load, kind: Kind, outcome: &Outcome) {
+    if let Some(why) = &outcome.hung {
+        let what = format!("{}, {kind}: {why}", name(load));
+        eprintln!("{what}");
+        plan.must(kind == Kind::Mosquitto || kind == Kind::MosquittoUnlimited, || what);
+    }
 }

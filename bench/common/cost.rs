@@ -10,10 +10,19 @@ pub fn cost(pid: u32) -> (f64, u64) {
     (ticks / rustix::param::clock_ticks_per_second() as f64, written)
 }
 
-/// Its share of the memory, in KiB.
+/// Its share of the memory, in KiB: what others use too counts in part.
 pub fn pss_kb(pid: u32) -> u64 {
+    of_memory(pid, "Pss:")
+}
+
+/// Its memory, in KiB: what others use too counts in full.
+pub fn rss_kb(pid: u32) -> u64 {
+    of_memory(pid, "Rss:")
+}
+
+fn of_memory(pid: u32, what: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap_or("0");
+    let line = text.lines().find_map(|line| line.strip_prefix(what)).unwrap_or("0");
     line.split_whitespace().next().and_then(|kb| kb.parse().ok()).unwrap_or(0)
 }
 
