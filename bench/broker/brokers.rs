@@ -61,7 +61,11 @@ impl Brokers {
             Kind::Mosquitto => mosquitto(""),
             Kind::MosquittoUnlimited => mosquitto("max_queued_messages 0\nmax_inflight_messages 0\n"),
             Kind::Agent => {
-                let agent = Agent::start(&self.agent, &[], &[("EDGE_DEVICE_LOG_LEVEL", "info")]);
+                let agent = Agent::start(
+                    &self.agent,
+                    &[],
+                    &[("EDGE_DEVICE_LOG_LEVEL", "info"), ("EDGE_DEVICE_MQTT_LIMITS_CONNECTIONS", "2000")],
+                );
                 let (address, pid) = (agent.mqtt.clone(), agent.pid());
                 Running { address, pid, process: Process::Agent(Box::new(agent)) }
             }
