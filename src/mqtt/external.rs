@@ -3,7 +3,7 @@
 //! Tasks: the *driver* polls the connection and hands metrics to the intake; the *teller* says what is due while the broker
 //! is there. Retained topics hold their latest value and are all said again after a reconnect; events wait in a bounded
 //! queue, each until the broker has acknowledged it. When it connects, retained topics of ours that are no longer true are
-//! cleared.
+//! cleared. At the end the teller says what is still due, then that we are offline, and nothing after it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,6 +55,7 @@ pub struct ExternalOutlet {
 #[derive(Debug, Default)]
 struct Due {
     connected: bool,
+    closing: bool,
     retained: BTreeMap<String, Bytes>,
     dirty: BTreeSet<String>,
     events: VecDeque<(String, Bytes)>,
@@ -89,6 +90,15 @@ impl ExternalOutlet {
 
     fn is_connected(&self) -> bool {
         self.due().connected
+    }
+
+    fn is_closing(&self) -> bool {
+        self.due().closing
+    }
+
+    fn close(&self) {
+        self.due().closing = true;
+        self.rung.notify_one();
     }
 
     fn next(&self) -> Option<(String, Bytes, bool)> {
@@ -139,6 +149,7 @@ pub struct External {
     client: AsyncClient,
     outlet: Arc<ExternalOutlet>,
     topics: Arc<Topics>,
+    closed: Notify,
 }
 
 /// Opens the link; it connects by and by. The client id is of this device, so that a second agent of the same id is noticed.
@@ -160,7 +171,7 @@ pub fn open(address: &Address, device_id: &str, topics: Arc<Topics>) -> (Externa
         (None, _) => {}
     }
     let (client, events) = AsyncClient::builder(options).capacity(QUEUE).build();
-    (External { client, outlet: Arc::default(), topics }, events)
+    (External { client, outlet: Arc::default(), topics, closed: Notify::new() }, events)
 }
 
 impl External {
@@ -170,27 +181,36 @@ impl External {
         self.outlet.clone()
     }
 
-    /// Says the last words and closes; within `deadline`.
+    /// Has the teller say what is due, then the last words, and closes; what `deadline` cuts off, the last will says.
     pub async fn close(&self, deadline: Duration) {
         if !self.outlet.is_connected() {
             return;
         }
-        let said = async {
-            let options = PublishOptions::at_least_once().retained();
-            let offline = Bytes::from_static(br#"{"state":"offline"}"#);
-            if let Ok(notice) = self.client.publish_tracked(self.topics.status(), offline, options).await {
-                // Not acknowledged: the last will says it.
-                let _ = notice.wait_async().await;
-            }
-            let _ = self.client.disconnect().await;
-        };
-        let _ = tokio::time::timeout(deadline, said).await;
+        self.outlet.close();
+        if tokio::time::timeout(deadline, self.closed.notified()).await.is_err() {
+            tracing::warn!("the broker was not told everything within {} s", deadline.as_secs());
+        }
     }
 
-    /// Says what is due, for ever.
+    async fn say_goodbye(&self) {
+        let options = PublishOptions::at_least_once().retained();
+        let offline = Bytes::from_static(br#"{"state":"offline"}"#);
+        if let Ok(notice) = self.client.publish_tracked(self.topics.status(), offline, options).await {
+            // Not acknowledged: the last will says it.
+            let _ = notice.wait_async().await;
+        }
+        let _ = self.client.disconnect().await;
+    }
+
+    /// Says what is due, until it is closed.
     pub async fn tell(&self) {
         loop {
             let Some((topic, payload, retain)) = self.outlet.next() else {
+                if self.outlet.is_closing() {
+                    self.say_goodbye().await;
+                    self.closed.notify_one();
+                    return;
+                }
                 self.outlet.rung.notified().await;
                 continue;
             };
