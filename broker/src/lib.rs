@@ -36,6 +36,9 @@ mod connection;
 mod counters;
 mod fanout;
 mod frame;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod index;
 mod limits;
