@@ -37,8 +37,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let [high, low, body @ ..] = data else { return };
     let status = 100 + u16::from_be_bytes([*high, *low]) % 500;
     let client = Client::new(Arc::new(Always { status, body: Bytes::copy_from_slice(body) }));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    runtime.block_on(async {
+    flotta_fuzz::block_on(async {
         said(client.info().await);
         if let Ok(listed) = client.list(&["a=b".to_owned()]).await {
             are_pods(listed);

@@ -32,8 +32,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some((step, body)) = data.split_first() else { return };
     let step = usize::from(*step) + 1;
     let client = |step: usize| Client::new(Arc::new(Pieced(body.chunks(step).map(Bytes::copy_from_slice).collect())));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    runtime.block_on(async {
+    flotta_fuzz::block_on(async {
         let mut lines = client(step).events("a=b", None).await.expect("a stream");
         let mut all: Vec<Vec<u8>> = Vec::new();
         while let Some(line) = lines.next().await.expect("no line is too long") {
