@@ -1,8 +1,9 @@
 # The commands of this project. `make run` needs Rust and a C compiler, nothing else.
 CARGO ?= cargo
 SEEDS ?= 10000
+FUZZ_SECONDS ?= 600
 
-.PHONY: run build test test-vm test-needs lint bench sim
+.PHONY: run build test test-vm test-needs lint bench sim fuzz
 
 run: ## Start the agent in the foreground with the examples; Ctrl-C ends it and them.
 	@echo "building (the first time takes some minutes)…"
@@ -36,3 +37,6 @@ bench: ## Benchmarks of the pure parts, of the whole process, of the broker besi
 	bench/run.sh
 	bench/broker.sh
 	bench/pods.sh
+
+fuzz: ## Each fuzz target for FUZZ_SECONDS, or those in TARGETS; nightly and cargo-fuzz (fuzz/README.md).
+	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run.sh $(TARGETS)

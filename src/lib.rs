@@ -24,6 +24,9 @@ pub mod clock;
 pub mod condition;
 pub mod config;
 pub mod executor;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gates;
 pub mod http;
 pub mod intake;

@@ -37,6 +37,9 @@ mod connect;
 mod connection;
 mod counters;
 mod door;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod index;
 mod keeper;

@@ -109,6 +109,15 @@ pub(crate) fn load(dir: &Path, limits: &Limits) -> Loaded {
     Loaded { entries: taken.finish(), damaged }
 }
 
+/// Reads bytes as one file.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_bytes(bytes: &[u8], limits: &Limits, here: impl Fn(&str) -> bool) -> Loaded {
+    let mut taken = Taken::new(limits);
+    let mut report = Report::new(Path::new("retained.jsonl"));
+    read::shard(bytes, limits, here, &mut taken, &mut report);
+    Loaded { entries: taken.finish(), damaged: report.finish() }
+}
+
 /// Opens a shard; a pipe in its place would block.
 fn open(path: &Path) -> io::Result<Option<File>> {
     match fs::metadata(path) {
@@ -199,7 +208,8 @@ fn write(path: &Path, shard: usize, entries: impl Iterator<Item = Entry>) -> io:
     Ok(bytes)
 }
 
-fn write_lines(out: &mut impl Write, shard: usize, entries: impl Iterator<Item = Entry>) -> io::Result<u64> {
+/// The lines of one file.
+pub(crate) fn write_lines(out: &mut impl Write, shard: usize, entries: impl Iterator<Item = Entry>) -> io::Result<u64> {
     let mut bytes = 0_u64;
     let mut put = |line: io::Result<Vec<u8>>| {
         let line = line?;

@@ -163,7 +163,10 @@ fn fields(object: &Value, named: bool) -> Result<(String, Payload), String> {
     };
     payload.ttl = match object.get("ttl_seconds").map(|ttl| (ttl, ttl.as_f64())) {
         None | Some((Value::Null, _)) => None,
-        Some((_, Some(seconds))) if seconds > 0.0 => Duration::try_from_secs_f64(seconds).ok(),
+        // Longer than a duration can be is as long as it can be.
+        Some((_, Some(seconds))) if seconds > 0.0 => {
+            Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+        }
         Some((other, _)) => return Err(format!("ttl_seconds: expected seconds above 0, found {other}")),
     };
     Ok((name, payload))

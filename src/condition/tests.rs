@@ -116,6 +116,10 @@ fn payloads_are_read_as_the_spec_says() {
     assert_eq!(value(""), None);
     assert_eq!(value("null"), None);
     assert_eq!(value(r#"{"value":null}"#), None);
+    for (text, ttl) in [("1e300", std::time::Duration::MAX), ("1e-300", std::time::Duration::ZERO)] {
+        let read = payload::read(format!(r#"{{"value":1,"ttl_seconds":{text}}}"#).as_bytes()).unwrap();
+        assert_eq!(read.ttl, Some(ttl), "{text}: not the configured one");
+    }
     let full = payload::read(br#"{"value":2,"unit":"Ki","timestamp":"2026-11-21T08:00:00+01:00","ttl_seconds":60}"#);
     let full = full.expect("a payload");
     assert_eq!((full.value, full.unit.as_deref()), (Some(2048.0), Some("Ki")));

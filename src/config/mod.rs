@@ -17,7 +17,7 @@ mod load;
 pub mod near;
 mod read;
 mod types;
-mod value;
+pub(crate) mod value;
 mod yaml;
 
 pub use build::{ConfigErrors, File, Host, Inputs, Loaded, build};

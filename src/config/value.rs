@@ -195,7 +195,7 @@ impl Value<'_> {
 const MAX_DURATION: Duration = Duration::from_secs(365 * 86_400);
 
 /// Reads `60s`, `1h30m`, `250ms`, or whole seconds.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse() {
         return text.bytes().all(|c| c.is_ascii_digit()).then(|| Duration::from_secs(seconds));
     }

@@ -19,7 +19,7 @@ pub(super) async fn guard(State(shared): State<Shared>, request: Request, next: 
     }
 }
 
-fn check(headers: &HeaderMap, uri_host: Option<&str>, hosts: &[String]) -> Result<(), String> {
+pub(crate) fn check(headers: &HeaderMap, uri_host: Option<&str>, hosts: &[String]) -> Result<(), String> {
     let text = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let host = uri_host.or_else(|| text(header::HOST));
     if let Some(host) = host.filter(|host| !is_own(host, hosts)) {

@@ -15,7 +15,7 @@ use crate::board::Board;
 use crate::intake::Intake;
 
 mod api;
-mod guard;
+pub(crate) mod guard;
 mod ingest;
 pub mod prometheus;
 pub mod server;

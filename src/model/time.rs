@@ -1,5 +1,6 @@
 //! Time as data: two clocks that the code is handed and never asks for.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Milliseconds of the boot-time clock (`CLOCK_BOOTTIME`): monotonic, goes on through suspend, starts at 0 with the machine.
@@ -21,6 +22,9 @@ impl Mono {
     }
 }
 
+/// The first and the last moment that RFC 3339 can write, with its four digits for a year.
+const WRITABLE: RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+
 /// Milliseconds since 1970 UTC: for people (and cron), never for timers; it may jump.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Wall(pub i64);
@@ -32,10 +36,11 @@ impl Wall {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// RFC 3339 in UTC with milliseconds: `2026-11-21T08:00:00.000Z`.
+    /// RFC 3339 in UTC with milliseconds: `2026-11-21T08:00:00.000Z`. Before the year 0 and after 9999: its first or last
+    /// moment.
     #[must_use]
     pub fn rfc3339(self) -> String {
-        chrono::DateTime::from_timestamp_millis(self.0)
+        chrono::DateTime::from_timestamp_millis(self.0.clamp(*WRITABLE.start(), *WRITABLE.end()))
             .unwrap_or_default()
             .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
     }
@@ -45,9 +50,11 @@ impl Wall {
     /// # Errors
     /// A sentence that says what would be right.
     pub fn parse_rfc3339(text: &str) -> Result<Wall, String> {
-        chrono::DateTime::parse_from_rfc3339(text)
-            .map(|at| Wall(at.timestamp_millis()))
-            .map_err(|why| format!("{text:?} is not an RFC 3339 time ({why}); write 2026-11-21T08:00:00Z"))
+        let wrong = |why: &dyn std::fmt::Display| {
+            format!("{text:?} is not an RFC 3339 time ({why}); write 2026-11-21T08:00:00Z")
+        };
+        let at = chrono::DateTime::parse_from_rfc3339(text).map_err(|why| wrong(&why))?.timestamp_millis();
+        if WRITABLE.contains(&at) { Ok(Wall(at)) } else { Err(wrong(&"in UTC its year is not one from 0 to 9999")) }
     }
 
     /// The moment `after` later; saturates.
@@ -92,5 +99,30 @@ impl Now {
         let ahead =
             i64::try_from(at.0).unwrap_or(i64::MAX).saturating_sub(i64::try_from(self.mono.0).unwrap_or(i64::MAX));
         Wall(self.wall.0.saturating_add(ahead))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_is_read_can_be_written_and_read_again() {
+        for text in
+            ["2026-11-21T08:00:00Z", "2026-11-21T08:00:00.123+02:00", "0000-01-01T00:00:00Z", "2016-12-31T23:59:60Z"]
+        {
+            let at = Wall::parse_rfc3339(text).expect(text);
+            assert_eq!(Wall::parse_rfc3339(&at.rfc3339()), Ok(at), "{text}");
+        }
+        for text in ["9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+23:59"] {
+            let why = Wall::parse_rfc3339(text).expect_err(text);
+            assert!(why.contains("not one from 0 to 9999"), "{why}");
+        }
+    }
+
+    #[test]
+    fn any_number_is_written_as_some_time() {
+        assert_eq!(Wall(i64::MIN).rfc3339(), "0000-01-01T00:00:00.000Z");
+        assert_eq!(Wall(i64::MAX).rfc3339(), "9999-12-31T23:59:59.999Z");
     }
 }

@@ -31,7 +31,7 @@ fn previous_of(path: &Path) -> PathBuf {
 }
 
 /// The bytes of an object with its header.
-pub(super) fn seal<T: Serialize>(object: &T) -> io::Result<Vec<u8>> {
+pub(crate) fn seal<T: Serialize>(object: &T) -> io::Result<Vec<u8>> {
     let body = serde_json::to_vec(object)?;
     let mut bytes = serde_json::to_vec(&Header { format: FORMAT, sha256: digest(&body) })?;
     bytes.push(b'\n');
@@ -44,7 +44,8 @@ fn digest(body: &[u8]) -> String {
     Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+/// Reads what [`seal`] wrote.
+pub(crate) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     let cut = bytes.iter().position(|byte| *byte == b'\n').ok_or("it breaks off in its first line")?;
     let (header, body) = bytes.split_at(cut);
     let header: Header = serde_json::from_slice(header).map_err(|_| "its first line is damaged".to_owned())?;

@@ -281,17 +281,9 @@ impl Client {
             let mut lines = Lines::new(answer.body);
             let (mut error, mut id) = (None, false);
             while let Some(line) = lines.next().await? {
-                match serde_json::from_slice::<PullLine>(&line) {
-                    Ok(said) => {
-                        error = Some(said.error).filter(|error| !error.is_empty()).or(error);
-                        id |= !said.id.is_empty();
-                    }
-                    Err(_) => error = Some(String::from_utf8_lossy(&line).into_owned()),
-                }
-                if status >= 400 {
-                    let failure = serde_json::from_slice::<Failure>(&line).ok().and_then(|failure| failure.text());
-                    error = failure.or(error);
-                }
+                let (words, made) = pull_line(status, &line);
+                error = words.or(error);
+                id |= made;
             }
             match error {
                 Some(why) => Err(ApiError::Refused(status, why)),
@@ -391,6 +383,17 @@ impl Lines {
     }
 }
 
+/// What a line of a pull says: why it fails, and whether it names an image.
+fn pull_line(status: u16, line: &[u8]) -> (Option<String>, bool) {
+    let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+    let (words, made) = match serde_json::from_slice::<PullLine>(line) {
+        Ok(said) => (text(&said.error), !said.id.is_empty()),
+        Err(_) => (text(&String::from_utf8_lossy(line)), false),
+    };
+    let failure = || serde_json::from_slice::<Failure>(line).ok().and_then(|failure| failure.text());
+    (if status >= 400 { failure().or(words) } else { words }, made)
+}
+
 /// Output as text: podman puts 8 bytes before each piece (which stream, three zeros, the length), unless there is a terminal.
 fn unframed(bytes: &[u8]) -> String {
     let mut text = Vec::new();
@@ -416,6 +419,19 @@ mod tests {
         assert_eq!(unframed(b"a terminal's\n"), "a terminal's\n");
         assert_eq!(unframed(b"\x01\0\0\0\xff\xff\xff\xffcut"), "cut");
         assert_eq!(unframed(b""), "");
+    }
+
+    #[test]
+    fn a_line_of_a_pull_fails_it_only_with_words() {
+        let error = |text: &str| (Some(text.to_owned()), false);
+        assert_eq!(pull_line(200, br#"{"stream":"Trying"}"#), (None, false));
+        assert_eq!(pull_line(200, br#"{"id":"sha"}"#), (None, true));
+        assert_eq!(pull_line(200, br#"{"error":"denied"}"#), error("denied"));
+        assert_eq!(pull_line(500, br#"{"cause":"c","message":"m"}"#), error("m"));
+        assert_eq!(pull_line(502, b"bad gateway\r"), error("bad gateway"));
+        for blank in [&b""[..], b"\r", b" "] {
+            assert_eq!(pull_line(200, blank), (None, false), "a blank line says nothing");
+        }
     }
 
     #[test]

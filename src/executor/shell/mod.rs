@@ -30,7 +30,7 @@ mod adopt;
 mod end;
 pub mod proc;
 pub mod run;
-mod run_dir;
+pub(crate) mod run_dir;
 mod start;
 mod stop;
 mod table;

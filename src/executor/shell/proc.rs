@@ -26,7 +26,7 @@ pub fn stat(pid: i32) -> Option<Stat> {
 }
 
 /// The name in parentheses may hold anything, parentheses too: fields are counted from the last one.
-fn parse_stat(line: &[u8]) -> Option<Stat> {
+pub(crate) fn parse_stat(line: &[u8]) -> Option<Stat> {
     let rest = line.get(line.iter().rposition(|c| *c == b')')?.checked_add(2)?..)?;
     let mut fields = std::str::from_utf8(rest).ok()?.split_ascii_whitespace();
     let state = fields.next()?;

@@ -26,7 +26,7 @@ pub(super) fn new_handle(name: &str, short_hash: &str) -> String {
 }
 
 /// Whether a directory of this name may be one of ours: others are left alone. Never true of a path.
-pub(super) fn is_handle(text: &str) -> bool {
+pub(crate) fn is_handle(text: &str) -> bool {
     let inside = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
     let Some((rest, unique)) = text.rsplit_once('-') else { return false };
     let hex = unique.len() == UNIQUE && unique.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
@@ -162,7 +162,7 @@ fn last_bytes(path: &Path) -> (Vec<u8>, bool) {
 }
 
 /// The last whole lines that fit; of a single longer line its end. `whole`: nothing stood before these bytes.
-fn tail_of(bytes: &[u8], whole: bool) -> String {
+pub(crate) fn tail_of(bytes: &[u8], whole: bool) -> String {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_end_matches(['\n', '\r']);
     let mut from = text.len().saturating_sub(TAIL_MAX);

@@ -6,16 +6,17 @@ use std::time::Duration;
 pub(super) const FORM: &str = "a duration like 30s, 5m, 1h30m or 500ms, or whole seconds";
 
 /// Ten years: more is a typing error.
-pub(super) const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Reads a duration.
 ///
 /// # Errors
 /// A sentence that says what would be right.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{:?} is not {FORM}", super::tree::short(text));
     let all = text.trim();
-    if let Ok(seconds) = all.parse::<u64>() {
+    // `parse` would take `+5`.
+    if let Some(seconds) = all.parse::<u64>().ok().filter(|_| !all.starts_with('+')) {
         return Some(Duration::from_secs(seconds)).filter(|length| *length <= LONGEST).ok_or_else(wrong);
     }
     let mut rest = all;
@@ -50,7 +51,7 @@ mod tests {
         {
             assert_eq!(parse(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        for text in ["", "s", "-5s", "1.5s", "5 s", "5x", "99999999999999999999s", "9999999999h", "1h30"] {
+        for text in ["", "s", "-5s", "+5", "1.5s", "5 s", "5x", "99999999999999999999s", "9999999999h", "1h30"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

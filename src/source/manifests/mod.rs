@@ -9,11 +9,11 @@
 mod device;
 mod directory;
 mod document;
-mod duration;
+pub(crate) mod duration;
 mod fields;
 mod files;
 mod kube;
-mod pod;
+pub(crate) mod pod;
 mod selector;
 mod syntax;
 mod tree;

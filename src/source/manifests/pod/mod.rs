@@ -2,7 +2,7 @@
 
 mod container;
 mod env;
-mod quantity;
+pub(crate) mod quantity;
 mod volume;
 
 use std::collections::BTreeSet;

@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// A sentence that says what would be right.
-pub(super) fn milli(text: &str) -> Result<u64, String> {
+pub(crate) fn milli(text: &str) -> Result<u64, String> {
     let wrong = || format!("{:?} is not a quantity: write 500m, 1.5, 64Mi or 1G", super::short(text));
     let digits = text.trim_start_matches('+');
     let end = digits
@@ -35,12 +35,18 @@ pub(super) fn milli(text: &str) -> Result<u64, String> {
         "Ei" => 1024f64.powi(6),
         _ => return Err(wrong()),
     };
-    let milli = (number * scale * 1000.0).ceil();
+    let milli = rounded_up(number * scale * 1000.0);
     if !milli.is_finite() || milli < 0.0 || digits.starts_with('-') {
         return Err(wrong());
     }
     // Beyond what a u64 holds it is as good as no limit.
     Ok(if milli >= 9e18 { u64::MAX / 2 } else { format!("{milli:.0}").parse().unwrap_or(u64::MAX / 2) })
+}
+
+/// Up, but not from what is only off by the arithmetic: 9 × 0.001 × 1000 is a little more than 9.
+fn rounded_up(number: f64) -> f64 {
+    let near = number.round();
+    if (number - near).abs() <= number.abs() * 4.0 * f64::EPSILON { near } else { number.ceil() }
 }
 
 /// `3` or `+3` or `-3` follows the `e`.
@@ -71,6 +77,10 @@ mod tests {
             ("12E2", 1_200_000),
             ("100k", 100_000_000),
             ("0.0001", 1),
+            ("9m", 9),
+            ("26m", 26),
+            ("2.007", 2_007),
+            ("2.0071", 2_008),
         ] {
             assert_eq!(milli(text), Ok(expected), "{text}");
         }

@@ -1,0 +1,4 @@
+//! A topic and a filter, separated by a NUL. What must hold is in broker/src/fuzzing.rs.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| flotta_broker::fuzzing::topic(data));
