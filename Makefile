@@ -2,7 +2,7 @@
 CARGO ?= cargo
 SEEDS ?= 10000
 
-.PHONY: run build test test-vm test-needs lint bench sim
+.PHONY: run build test test-vm test-needs lint bench sim hostile
 
 run: ## Start the agent in the foreground with the examples; Ctrl-C ends it and them.
 	@echo "building (the first time takes some minutes)…"
@@ -35,3 +35,6 @@ bench: ## Benchmarks of the pure parts, then of the whole process, then of pods 
 	$(CARGO) bench
 	bench/run.sh
 	bench/pods.sh
+
+hostile: ## Hostile clients in their long forms; prints the table of docs/hostile.md.
+	@tests/hostile.sh

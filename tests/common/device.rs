@@ -163,6 +163,7 @@ impl Agent {
         self.child.id()
     }
 
+    #[allow(dead_code, reason = "not all tests that start an agent count them")]
     pub fn logged(&self) -> u64 {
         self.logged.load(Relaxed)
     }

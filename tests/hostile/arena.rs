@@ -20,12 +20,13 @@ kind: EdgeDevice
 metadata: { name: toto }
 spec: { profiles: [ { name: p, conditions: [ { name: c, expression: "go == 1 || x < 0" } ] } ] }
 "#;
-const WORKLOAD: &str = r#"
-apiVersion: management.project-flotta.io/v1alpha1
-kind: EdgeWorkload
-metadata: { name: w }
-spec: { type: shell, profiles: [ { name: p } ], shell: { script: 'exec sleep 100000', terminationGracePeriodSeconds: 1 } }
-"#;
+/// Marked, so that a test that fails leaves nothing running.
+fn workload(device: &Device) -> String {
+    let tag = device.tag();
+    format!(
+        "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: {{ name: w }}\nspec:\n  type: shell\n  profiles: [ {{ name: p }} ]\n  shell: {{ script: 'exec sleep 100000', env: {{ FLOTTA_TEST: {tag} }}, terminationGracePeriodSeconds: 1 }}\n"
+    )
+}
 
 /// Messages that the good client gets before and after an attack, undisturbed.
 const CALM: u64 = 100;
@@ -60,7 +61,7 @@ impl Arena {
     pub fn open(attack: &'static str) -> Arena {
         let mut device = Device::new();
         device.manifest("device.yaml", DEVICE);
-        device.manifest("w.yaml", WORKLOAD);
+        device.manifest("w.yaml", &workload(&device));
         device.start();
         more_files();
         let agent = device.agent();

@@ -26,7 +26,7 @@ fn come_and_go(arena: &Arena, clean: bool, count: usize) {
 #[test]
 fn ten_thousand_client_ids_leave_nothing_behind() {
     let arena = Arena::open("client ids, clean");
-    let count = size(10_000, 100_000);
+    let count = size(10_000, 30_000);
     come_and_go(&arena, true, count);
     arena.close(Bound::CONNECTIONS, &[], &format!("{count}"));
 }
@@ -34,7 +34,7 @@ fn ten_thousand_client_ids_leave_nothing_behind() {
 #[test]
 fn ten_thousand_sessions_that_are_to_be_kept_stay_within_the_limit() {
     let arena = Arena::open("client ids, persistent");
-    let count = size(10_000, 100_000);
+    let count = size(10_000, 30_000);
     come_and_go(&arena, false, count);
     arena.close(PARKED, &["parked_sessions"], &format!("{count}"));
 }

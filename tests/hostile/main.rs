@@ -6,6 +6,7 @@
 //! ([`arena`] does all of that). Latencies are measured and printed, never asserted.
 //!
 //! `HOSTILE_FULL=1` for the long forms; docs/hostile.md has the environment variables and a table of figures.
+#![allow(clippy::print_stdout, reason = "figures are printed, not asserted")]
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
 #[path = "../common/device.rs"]

@@ -26,8 +26,8 @@ impl Bound {
     /// when it grew).
     pub const INPUT: Bound = Bound { peak: 256 * 2 * 256 * 1024 + SLACK, after: SLACK };
 
-    /// Each connection fills what waits for it to read (`outbound_bytes`, 64 KiB, plus one packet, doubled when it grew),
-    /// and the queues before that hold 128 KiB for each of 256 clients.
+    /// Each connection fills what waits for it to read (`outbound_bytes`, 64 KiB, doubled when it grew) and the queue before
+    /// that (128 KiB).
     pub const OUTPUT: Bound = Bound { peak: 256 * (2 * 64 + 128) * 1024 + SLACK, after: SLACK };
 
     /// The retained store is full and stays so: 4 MiB of topics and payloads in 4 096 messages, as much for the tables

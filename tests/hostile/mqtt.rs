@@ -195,16 +195,18 @@ impl Client {
         Ok(self.read_until(SUBACK)?.split_off(2))
     }
 
-    /// Says that it sends no more, and reads what comes until the broker closes; how many bytes that were.
-    pub fn drain(&mut self) -> io::Result<usize> {
-        self.stream.shutdown(Shutdown::Write)?;
-        let (mut total, mut buffer) = (0, [0; 4096]);
-        loop {
-            match self.stream.read(&mut buffer)? {
-                0 => return Ok(total),
-                more => total += more,
+    /// Says that it sends no more; true if the broker then closes, in whatever way, and false if it keeps the connection.
+    pub fn ends(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        let mut end = self.stream.shutdown(Shutdown::Write);
+        while end.is_ok() {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(why) => end = Err(why),
             }
         }
+        end.is_err_and(|why| !matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
     }
 
     /// Whether the broker has closed it, without waiting; what is there to be read is thrown away.

@@ -6,17 +6,22 @@ use super::mqtt::{self, Client};
 
 /// Messages sent before their acknowledgements are read.
 const BATCH: usize = 500;
+const CLIENTS: usize = 8;
 
-/// Publishes to as many topics at QoS 1; every message is acknowledged, kept or not.
-fn publish(arena: &Arena, count: usize, retain: u8, topic: impl Fn(usize) -> String) {
-    let mut client = Client::connect(arena.broker(), "topics").expect("let in");
-    let all: Vec<usize> = (0..count).collect();
-    for batch in all.chunks(BATCH) {
-        let pkid = |n: &usize| u16::try_from(n % BATCH + 1).expect("small");
-        let bytes: Vec<u8> = batch.iter().flat_map(|n| mqtt::publish(2 | retain, pkid(n), &topic(*n), b"1")).collect();
-        client.send(&bytes).expect("taken");
-        batch.iter().for_each(|_| drop(client.read_until(mqtt::PUBACK).expect("acknowledged")));
-    }
+/// Publishes to as many topics at QoS 1, from some clients at once; every message is acknowledged, kept or not.
+fn publish(arena: &Arena, count: usize, retain: u8, topic: impl Fn(usize) -> String + Sync) {
+    let from = |of: usize| {
+        let mut client = Client::connect(arena.broker(), &format!("topics-{of}")).expect("let in");
+        let all: Vec<usize> = (of..count).step_by(CLIENTS).collect();
+        for batch in all.chunks(BATCH) {
+            let packet = |(n, pkid): (&usize, u16)| mqtt::publish(2 | retain, pkid, &topic(*n), b"1");
+            let bytes: Vec<u8> = batch.iter().zip(1..).flat_map(packet).collect();
+            client.send(&bytes).expect("taken");
+            batch.iter().for_each(|_| drop(client.read_until(mqtt::PUBACK).expect("acknowledged")));
+        }
+    };
+    let from = &from;
+    std::thread::scope(|scope| (0..CLIENTS).for_each(|of| drop(scope.spawn(move || from(of)))));
 }
 
 #[test]
