@@ -3,7 +3,7 @@ CARGO ?= cargo
 SEEDS ?= 10000
 FUZZ_SECONDS ?= 600
 
-.PHONY: run build test test-vm test-needs lint bench sim fuzz
+.PHONY: run build test test-vm test-needs lint bench sim fuzz hostile
 
 run: ## Start the agent in the foreground with the examples; Ctrl-C ends it and them.
 	@echo "building (the first time takes some minutes)…"
@@ -40,3 +40,6 @@ bench: ## Benchmarks of the pure parts, of the whole process, of the broker besi
 
 fuzz: ## Each fuzz target for FUZZ_SECONDS, or those in TARGETS; nightly and cargo-fuzz (fuzz/README.md).
 	FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run.sh $(TARGETS)
+
+hostile: ## Hostile clients in their long forms; prints the table of docs/hostile.md.
+	@tests/hostile.sh

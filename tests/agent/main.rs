@@ -2,9 +2,13 @@
 
 mod broker;
 mod clients;
+#[path = "../common/device.rs"]
 mod device;
+#[path = "../common/dice.rs"]
 mod dice;
+#[path = "../common/processes.rs"]
+mod processes;
+
 mod external;
 mod first_steps;
 mod kill;
-mod processes;

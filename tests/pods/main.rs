@@ -3,11 +3,11 @@
 //! The service is the one `tests/podman.sh` starts, or the one that FLOTTA_PODMAN_SOCKET names (with its companions, as that
 //! script prints them). Where neither can be had, each test says `skipped:` and why; as root, that is a failure.
 
-#[path = "../agent/device.rs"]
+#[path = "../common/device.rs"]
 mod device;
-#[path = "../agent/dice.rs"]
+#[path = "../common/dice.rs"]
 mod dice;
-#[path = "../agent/processes.rs"]
+#[path = "../common/processes.rs"]
 mod processes;
 
 mod cpu;

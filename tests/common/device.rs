@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ pub struct Agent {
     child: Child,
     pub http: String,
     pub mqtt: String,
+    /// Lines that it has logged until now.
+    logged: Arc<AtomicU64>,
 }
 
 impl Device {
@@ -80,8 +84,11 @@ impl Device {
         let mut child = command.spawn().expect("the agent starts");
         let stderr = child.stderr.take().expect("piped");
         let (lines, log) = channel();
+        let logged = Arc::new(AtomicU64::new(0));
+        let count = logged.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                count.fetch_add(1, Relaxed);
                 if std::env::var_os("FLOTTA_TEST_LOG").is_some() {
                     eprintln!("{line}");
                 }
@@ -103,7 +110,7 @@ impl Device {
             }
         };
         let at = |what: &str| ready[what].as_str().unwrap_or_default().to_owned();
-        self.agent = Some(Agent { child, http: at("http"), mqtt: at("mqtt") });
+        self.agent = Some(Agent { child, http: at("http"), mqtt: at("mqtt"), logged });
         self.agent.as_ref().expect("just put there")
     }
 
@@ -154,6 +161,11 @@ impl Drop for Device {
 impl Agent {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    #[allow(dead_code, reason = "not all tests that start an agent count them")]
+    pub fn logged(&self) -> u64 {
+        self.logged.load(Relaxed)
     }
 
     pub fn signal(&self, signal: Signal) {
