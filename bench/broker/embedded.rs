@@ -42,7 +42,6 @@ impl Tap for Count {
 fn start(tap: Arc<dyn Tap>) -> Broker {
     let mut settings = Settings::default();
     settings.limits.connections = CLIENTS;
-    settings.limits.subscriptions = CLIENTS;
     Broker::start(settings, Arc::new(All), tap)
 }
 

@@ -30,7 +30,7 @@ pub enum Refusal {
     SubscribeRights,
     /// A filter that is malformed, too long or too deep.
     SubscribeFilter,
-    /// A filter beyond `Limits::filters_per_client` or `Limits::subscriptions`.
+    /// A filter beyond `Limits::filters_per_client` or `Limits::filters_bytes`.
     SubscribeLimit,
     /// A retained message beyond `Limits::retained_count` or `Limits::retained_bytes`: delivered, not kept.
     Retained,

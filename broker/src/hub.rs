@@ -18,7 +18,12 @@ use crate::retained::{Outcome, Owner, Page, Retained};
 use crate::router::{Number, Router};
 use crate::store::Entry;
 use crate::topic::Bad;
-use crate::{Client, Limits, Message, Peer, Rights, Tap, lock, sys, topic};
+use crate::{Client, Limits, Message, Peer, Rights, Tap, index, lock, sys, topic};
+
+/// Filters that a client may have however many others hold.
+const CERTAIN_FILTERS: usize = 8;
+/// Filters that are removed in a row.
+const LEAVE_AT_ONCE: usize = 64;
 
 pub(crate) struct Hub {
     pub limits: Limits,
@@ -152,15 +157,17 @@ impl Hub {
         lock(&self.state).router.join()
     }
 
-    /// A filter of a session. From here on nothing that matches is missed; what was retained until the sequence number
-    /// returned is to be sent. `None` at `Limits::subscriptions`.
-    pub fn subscribe(&self, filter: &str, session: Number, qos: u8, new: bool) -> Option<u64> {
+    /// A filter of a session that holds `held` others. From here on nothing that matches is missed; what was retained
+    /// until the sequence number returned is to be sent. `None` when there is no room for it: that is for everybody, but
+    /// a few each client may have in any case.
+    pub fn subscribe(&self, filter: &str, session: Number, qos: u8, held: usize) -> Option<u64> {
         if sys::is_of(filter) {
             sys::publish(self);
             self.watched.notify_one();
         }
         let mut state = lock(&self.state);
-        if new && state.router.subscriptions() >= self.limits.subscriptions {
+        let (_, bytes) = state.router.subscriptions();
+        if held >= CERTAIN_FILTERS && bytes.saturating_add(index::cost(filter)) > self.limits.filters_bytes {
             return None;
         }
         state.router.subscribe(filter, session, qos);
@@ -172,10 +179,13 @@ impl Hub {
     }
 
     /// The session is over.
-    pub fn leave<'a>(&self, session: Number, filters: impl Iterator<Item = &'a str>) {
-        let mut state = lock(&self.state);
-        filters.for_each(|filter| state.router.unsubscribe(filter, session));
-        state.router.leave(session);
+    pub fn leave(&self, session: Number, filters: &[Box<str>]) {
+        // In parts: others have their turn in between.
+        for filters in filters.chunks(LEAVE_AT_ONCE) {
+            let mut state = lock(&self.state);
+            filters.iter().for_each(|filter| state.router.unsubscribe(filter, session));
+        }
+        lock(&self.state).router.leave(session);
     }
 
     /// A page of retained messages that have not changed since `seq`.
@@ -200,7 +210,7 @@ impl Hub {
     pub fn counters(&self) -> Counters {
         let state = lock(&self.state);
         let (count, bytes) = state.retained.size();
-        let (subscriptions, (queued, queued_bytes)) = (state.router.subscriptions(), state.router.queued());
+        let ((subscriptions, _), (queued, queued_bytes)) = (state.router.subscriptions(), state.router.queued());
         drop(state);
         Counters {
             sessions_parked: self.registry.parked() as u64,

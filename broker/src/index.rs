@@ -1,14 +1,13 @@
 //! Which filters match a topic: a tree of levels whose leaves are the sessions that hold the filter.
 //!
-//! Depth is bounded by `Limits::topic_levels`, size by `Limits::subscriptions`; a filter nobody holds is gone.
-
-use std::collections::HashMap;
+//! Depth is bounded by `Limits::topic_levels`, size by what filters [`cost`]; a filter nobody holds is gone.
 
 use crate::router::Number;
 
+/// Sorted lists rather than hash maps: most nodes have one child, and a map has room for four.
 #[derive(Debug, Default)]
 struct Node {
-    names: HashMap<Box<str>, Node>,
+    names: Vec<(Box<str>, Node)>,
     plus: Option<Box<Node>>,
     /// Who holds the filter that ends here.
     here: Holders,
@@ -19,11 +18,43 @@ struct Node {
 /// Sessions and the QoS they were granted.
 type Holders = Vec<(Number, u8)>;
 
+/// What a filter costs at the most, in bytes: here, and with the session that holds it.
+pub(crate) fn cost(filter: &str) -> usize {
+    /// A node, its name's allocation, its holders'.
+    const LEVEL: usize = size_of::<(Box<str>, Node)>() + 64;
+    /// Its place with the session.
+    const PLACE: usize = 64;
+    filter.len().saturating_mul(2).saturating_add(filter.split('/').count().saturating_mul(LEVEL)).saturating_add(PLACE)
+}
+
 /// The filters that sessions hold.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     root: Node,
     len: usize,
+    /// What all of them cost.
+    bytes: usize,
+}
+
+impl Node {
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.names.binary_search_by(|(known, _)| (**known).cmp(name))
+    }
+
+    fn get(&self, name: &str) -> Option<&Node> {
+        self.find(name).ok().and_then(|at| self.names.get(at)).map(|(_, node)| node)
+    }
+
+    fn get_or_insert(&mut self, name: &str) -> &mut Node {
+        let at = self.find(name).unwrap_or_else(|at| {
+            if self.names.len() < 4 {
+                self.names.reserve_exact(1);
+            }
+            self.names.insert(at, (name.into(), Node::default()));
+            at
+        });
+        &mut self.names[at].1
+    }
 }
 
 impl Index {
@@ -35,15 +66,19 @@ impl Index {
             match level {
                 "#" => hash = true,
                 "+" => node = node.plus.get_or_insert_default(),
-                name => node = node.names.entry(name.into()).or_default(),
+                name => node = node.get_or_insert(name),
             }
         }
         let holders = if hash { &mut node.hash } else { &mut node.here };
         match holders.iter_mut().find(|(holder, _)| *holder == session) {
             Some((_, granted)) => *granted = qos,
             None => {
+                if holders.is_empty() {
+                    holders.reserve_exact(1);
+                }
                 holders.push((session, qos));
                 self.len += 1;
+                self.bytes = self.bytes.saturating_add(cost(filter));
             }
         }
     }
@@ -57,7 +92,10 @@ impl Index {
                 gone = true;
             }
         });
-        self.len = self.len.saturating_sub(usize::from(gone));
+        if gone {
+            self.len = self.len.saturating_sub(1);
+            self.bytes = self.bytes.saturating_sub(cost(filter));
+        }
     }
 
     /// Filters, counted once for each session that holds them.
@@ -65,9 +103,14 @@ impl Index {
         self.len
     }
 
+    /// What they cost, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether somebody holds a filter that begins with this level.
     pub fn has_below(&self, level: &str) -> bool {
-        self.root.names.contains_key(level)
+        self.root.get(level).is_some()
     }
 
     /// Calls `found` for each filter of each session that matches.
@@ -77,7 +120,7 @@ impl Index {
         }
         if topic.starts_with('$') {
             let mut levels = topic.split('/');
-            let first = levels.next().and_then(|name| self.root.names.get(name));
+            let first = levels.next().and_then(|name| self.root.get(name));
             return first.into_iter().for_each(|node| walk(node, levels.clone(), found));
         }
         walk(&self.root, topic.split('/'), found);
@@ -92,7 +135,7 @@ fn walk<'a>(node: &Node, mut levels: impl Iterator<Item = &'a str> + Clone, foun
     if let Some(next) = &node.plus {
         walk(next, levels.clone(), found);
     }
-    if let Some(next) = node.names.get(level) {
+    if let Some(next) = node.get(level) {
         walk(next, levels, found);
     }
 }
@@ -108,11 +151,13 @@ fn prune(node: &mut Node, mut levels: std::str::Split<'_, char>, change: &mut dy
             }
         }
         Some(name) => {
-            if node.names.get_mut(name).is_some_and(|next| prune(next, levels.clone(), change)) {
-                node.names.remove(name);
-                if node.names.is_empty() {
+            if let Ok(at) = node.find(name)
+                && prune(&mut node.names[at].1, levels.clone(), change)
+            {
+                node.names.remove(at);
+                if node.names.len() < node.names.capacity() / 4 {
                     // What a crowd of filters took is given back.
-                    node.names = HashMap::new();
+                    node.names.shrink_to_fit();
                 }
             }
         }
@@ -141,7 +186,7 @@ mod tests {
         for (filter, session) in [("a/+/c", 1), ("#", 1), ("#", 7), ("never/held", 1), ("a/+/c", 2)] {
             index.remove(filter, session);
         }
-        assert_eq!((found(&index, "a/b/c"), index.len()), (0, 0));
+        assert_eq!((found(&index, "a/b/c"), index.len(), index.bytes()), (0, 0, 0));
         assert!(index.root.names.is_empty() && index.root.plus.is_none());
     }
 

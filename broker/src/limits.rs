@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// What a broker may use. The defaults suit a small device.
 ///
-/// All of it together, at the worst: `queues_bytes` + `retained_bytes` + `large_packets` × `packet_bytes` + for each
-/// connection or parked session its read buffer (16 KiB), `outbound_bytes` twice and its filters.
+/// All of it together, at the worst: `queues_bytes` + `retained_bytes` + `filters_bytes` + `large_packets` ×
+/// `packet_bytes` + for each connection its read buffer (16 KiB) and `outbound_bytes` twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -25,8 +25,8 @@ pub struct Limits {
     pub client_id_bytes: usize,
     /// Filters that one client may hold.
     pub filters_per_client: usize,
-    /// Filters of all clients together.
-    pub subscriptions: usize,
+    /// Bytes of memory for the filters of all clients together. At the limit each client may have the first few only.
+    pub filters_bytes: usize,
     /// PUBLISH packets a second that are taken from one client, with a burst of as many; what is more waits in its own
     /// connection. 0: no limit.
     pub messages_per_second: u32,
@@ -68,8 +68,8 @@ impl Default for Limits {
             topic_bytes: 1024,
             topic_levels: 32,
             client_id_bytes: 128,
-            filters_per_client: 64,
-            subscriptions: 4096,
+            filters_per_client: 1024,
+            filters_bytes: 4 * 1024 * 1024,
             messages_per_second: 0,
             inflight_qos2: 64,
             inflight_qos1: 64,
@@ -80,9 +80,9 @@ impl Default for Limits {
             queues_bytes: 8 * 1024 * 1024,
             outbound_bytes: 64 * 1024,
             connect_deadline: Duration::from_secs(10),
-            packet_deadline: Duration::from_secs(60),
+            packet_deadline: Duration::from_secs(30),
             write_deadline: Duration::from_secs(10),
-            ack_deadline: Duration::from_secs(60),
+            ack_deadline: Duration::from_secs(30),
             flush_after: Duration::from_secs(2),
         }
     }

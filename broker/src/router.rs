@@ -60,9 +60,9 @@ impl Router {
         self.index.remove(filter, number);
     }
 
-    /// Filters of all sessions.
-    pub fn subscriptions(&self) -> usize {
-        self.index.len()
+    /// Filters of all sessions, and what they cost in bytes.
+    pub fn subscriptions(&self) -> (usize, usize) {
+        (self.index.len(), self.index.bytes())
     }
 
     /// Messages that wait in mailboxes, and their bytes.

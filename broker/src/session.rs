@@ -130,7 +130,8 @@ impl Session {
             let (number, mailbox) = hub.join();
             Inbox { number, mailbox }
         });
-        let seq = hub.subscribe(filter, inbox.number, qos, new).ok_or(Refusal::SubscribeLimit)?;
+        let held = if new { self.filters.len() } else { 0 };
+        let seq = hub.subscribe(filter, inbox.number, qos, held).ok_or(Refusal::SubscribeLimit)?;
         if new {
             self.filters.push(filter.into());
         }
@@ -243,7 +244,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(inbox) = &self.inbox {
-            self.hub.leave(inbox.number, self.filters.iter().map(|filter| &**filter));
+            self.hub.leave(inbox.number, &self.filters);
         }
     }
 }

@@ -210,17 +210,27 @@ async fn clients_that_come_by_once_do_not_push_out_the_session_of_one_that_stays
 }
 
 #[tokio::test]
-async fn filters_have_a_limit_for_one_client_and_for_all() {
-    let home = home_with(|limits| {
-        limits.filters_per_client = 3;
-        limits.subscriptions = 4;
-    })
-    .await;
-    let (mut one, mut two) = (home.client("one").await, home.client("two").await);
-    assert_eq!(one.subscribe(&[("a", 0), ("b", 0), ("c", 0), ("d", 0), ("a", 1)]).await, [0, 0, 0, 0x80, 1]);
-    assert_eq!(two.subscribe(&[("a", 0), ("b", 0)]).await, [0, 0x80]);
-    one.unsubscribe(&["c"]).await;
-    assert_eq!(two.subscribe(&[("b", 0)]).await, [0]);
-    assert_eq!(home.broker.counters().refused(Refusal::SubscribeLimit), 2);
-    assert_eq!(home.broker.counters().subscriptions, 4);
+async fn filters_have_a_limit_for_one_client() {
+    let home = home_with(|limits| limits.filters_per_client = 3).await;
+    let mut client = home.client("one").await;
+    assert_eq!(client.subscribe(&[("a", 0), ("b", 0), ("c", 0), ("d", 0), ("a", 1)]).await, [0, 0, 0, 0x80, 1]);
+    client.unsubscribe(&["c"]).await;
+    assert_eq!(client.subscribe(&[("d", 0)]).await, [0]);
+    assert_eq!(home.broker.counters().refused(Refusal::SubscribeLimit), 1);
+    assert_eq!(home.broker.counters().subscriptions, 3);
+}
+
+#[tokio::test]
+async fn who_takes_all_room_for_filters_leaves_a_few_for_everybody() {
+    let home = home_with(|limits| limits.filters_bytes = 10_000).await;
+    let (mut greedy, mut other) = (home.client("greedy").await, home.client("other").await);
+    let filters: Vec<String> = (0..100).map(|i| format!("greedy/{i}/#")).collect();
+    let filters: Vec<(&str, u8)> = filters.iter().map(|filter| (&**filter, 0)).collect();
+    let codes = greedy.subscribe(&filters).await;
+    assert!(codes.contains(&0x80) && codes.starts_with(&[0; 8]), "{codes:?}");
+    assert_eq!(other.subscribe(&[("a", 1), ("b", 0), ("c/+", 1)]).await, [1, 0, 1]);
+    let all: Vec<&str> = filters.iter().map(|(filter, _)| *filter).collect();
+    greedy.unsubscribe(&all).await;
+    assert_eq!(home.broker.counters().subscriptions, 3);
+    assert!(other.subscribe(&filters[..12]).await.iter().all(|code| *code == 0), "the room came back");
 }

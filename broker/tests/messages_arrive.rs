@@ -96,7 +96,7 @@ async fn a_subscription_acknowledged_misses_nothing_published_after() {
 #[tokio::test]
 async fn filters_and_ids_that_come_and_go_leave_room() {
     let home = home_with(|limits| {
-        limits.subscriptions = 3;
+        limits.filters_bytes = 1000;
         limits.parked_sessions = 2;
     })
     .await;

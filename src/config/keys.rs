@@ -200,11 +200,11 @@ pub const KEYS: &[Key] = &[
         put!(mqtt.limits.retained_bytes, integer, 0, 1 << 30),
     ),
     key(
-        "mqtt.limits.subscriptions",
-        "number",
-        Is("4096"),
-        "Filters of all clients of the embedded broker together; one client may hold 64.",
-        put!(mqtt.limits.subscriptions, integer, 1, 1_000_000),
+        "mqtt.limits.filters_bytes",
+        "bytes",
+        Is("4194304"),
+        "Memory for the filters of all clients of the embedded broker; beyond, each client may have its first eight only.",
+        put!(mqtt.limits.filters_bytes, integer, 4096, 1 << 30),
     ),
     key(
         "mqtt.limits.sessions",
