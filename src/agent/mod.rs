@@ -31,6 +31,7 @@ use crate::state::{self, OpenError, Saver, StateDir};
 
 mod counters;
 mod files;
+mod memory;
 mod reconcile;
 mod signals;
 mod voice;

@@ -19,6 +19,7 @@ use crate::scheduler::{Input, Reconciler};
 use crate::source::manifests::Update;
 use crate::state::{Counts, Saver};
 
+use super::memory::Memory;
 use super::object;
 use super::signals;
 use super::voice::Voice;
@@ -123,6 +124,7 @@ impl Loop {
         }
         self.list_all();
         let alive = self.voice.board.alive();
+        let memory = Memory::default();
         let (mut relist, mut say_alive) = (clock::mono().plus(RELIST), clock::mono());
         let mut ending: Option<(bool, Mono)> = None;
         let pause = HEARTBEAT.min(signals::watchdog_period().map_or(HEARTBEAT, |period| period / 3));
@@ -132,6 +134,7 @@ impl Loop {
             signals::feed_watchdog();
             if say_alive <= now.mono {
                 self.voice.device(now);
+                memory.tidy();
                 say_alive = now.mono.plus(alive);
             }
             if relist <= now.mono {
