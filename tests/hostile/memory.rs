@@ -22,13 +22,17 @@ impl Bound {
     /// Connections that come and go and leave nothing.
     pub const CONNECTIONS: Bound = Bound { peak: CONNECTIONS + SLACK, after: SLACK };
 
-    /// Each connection fills what one may have to be read in (`packet_bytes`, 256 KiB, which the buffer may have doubled to
-    /// when it grew).
-    pub const INPUT: Bound = Bound { peak: 256 * 2 * 256 * 1024 + SLACK, after: SLACK };
+    /// Sixteen clients are in the midst of a packet of 256 KiB (which the buffer may have doubled to when it grew); more of
+    /// them than that turn each other out.
+    pub const INPUT: Bound = Bound { peak: CONNECTIONS + 16 * 2 * 256 * 1024 + SLACK, after: SLACK };
 
-    /// Each connection fills what waits for it to read (`outbound_bytes`, 64 KiB, doubled when it grew) and the queue before
-    /// that (128 KiB).
-    pub const OUTPUT: Bound = Bound { peak: 256 * (2 * 64 + 128) * 1024 + SLACK, after: SLACK };
+    /// The queues of all clients are full (8 MiB, and 4 KiB for each that came after), and each connection has as much as it
+    /// may have that its client does not read (`outbound_bytes`, 64 KiB, doubled when it grew).
+    pub const OUTPUT: Bound = Bound { peak: 9 * MIB + 256 * 2 * 64 * 1024 + SLACK, after: SLACK };
+
+    /// All room for filters is taken (4 MiB), each client has its first eight besides (of a kilobyte in 32 levels), and a
+    /// SUBSCRIBE with 60 000 of them is taken apart and answered for each of 8 clients.
+    pub const FILTERS: Bound = Bound { peak: 4 * MIB + 256 * 8 * 8 * 1024 + CONNECTIONS + SLACK, after: SLACK };
 
     /// The retained store is full and stays so: 4 MiB of topics and payloads in 4 096 messages, as much for the tables
     /// around them.

@@ -41,7 +41,7 @@ fn floods_of_filters_deep_and_long_ones_stay_within_the_limits() {
     }
     drop(held);
     let note = format!("{clients} clients, {asked} filters asked for");
-    arena.close(Bound::OUTPUT, &["subscribe_limit", "subscribe_filter"], &note);
+    arena.close(Bound::FILTERS, &["subscribe_limit", "subscribe_filter"], &note);
 }
 
 #[test]
@@ -58,5 +58,5 @@ fn a_newcomer_may_subscribe_while_others_hold_as_many_filters_as_they_get() {
     }
     newcomer(arena.agent(), deadline());
     drop(held);
-    arena.close(Bound::OUTPUT, &[], &format!("100 clients, {taken} filters held"));
+    arena.close(Bound::FILTERS, &[], &format!("100 clients, {taken} filters held"));
 }
