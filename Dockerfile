@@ -9,13 +9,15 @@ WORKDIR /src
 # The dependencies first, with nothing of ours but what names them: this layer is made anew only when they change.
 COPY Cargo.toml Cargo.lock ./
 COPY broker/Cargo.toml broker/
+COPY heap/Cargo.toml heap/
 COPY benches benches
-RUN mkdir -p src/bin/flotta-shim broker/src \
-    && touch src/lib.rs broker/src/lib.rs \
+RUN mkdir -p src/bin/flotta-shim broker/src heap/src \
+    && touch src/lib.rs broker/src/lib.rs heap/src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs >src/bin/flotta-shim/main.rs \
     && cargo build --release --locked --bins \
-    && cargo clean --release -p flotta-agent -p flotta-broker
+    && cargo clean --release -p flotta-agent -p flotta-broker -p flotta-heap
 COPY broker/src broker/src
+COPY heap/src heap/src
 COPY src src
 RUN cargo build --release --locked --bins
 
