@@ -145,6 +145,8 @@ pub struct Mqtt {
     pub listen: SocketAddr,
     /// `mqtt.alive`: how often the device object is sent again; at least 1 s.
     pub alive: Duration,
+    /// `mqtt.keep_alive`, of an external broker; at least 1 s.
+    pub keep_alive: Duration,
     /// `mqtt.ca`.
     pub ca: Option<PathBuf>,
     /// `mqtt.cert`.
@@ -250,6 +252,7 @@ impl Config {
                 broker: Broker::None,
                 listen: nowhere,
                 alive: Duration::ZERO,
+                keep_alive: Duration::ZERO,
                 ca: None,
                 cert: None,
                 key: None,
