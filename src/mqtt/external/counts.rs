@@ -24,7 +24,7 @@ pub struct Counts {
     pub dropped: u64,
     /// Retained messages that the broker has acknowledged.
     pub retained: u64,
-    refused: [u64; 3],
+    pub(super) refused: [u64; 3],
 }
 
 impl Refusal {

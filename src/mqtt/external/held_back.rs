@@ -13,7 +13,7 @@ use crate::model::time::Mono;
 use super::MAX_PACKET;
 
 /// How often a connection has to end over the same message before the message is held back.
-const STRIKES: u32 = 2;
+const STRIKES: u32 = 3;
 /// How long a message is held back that the broker did not take.
 const HELD_BACK: Duration = Duration::from_secs(3600);
 /// Longest header of a PUBLISH beside its topic: fixed header, length of the topic, packet identifier.

@@ -27,15 +27,18 @@ use super::topics::Topics;
 
 mod counts;
 mod driver;
+mod due;
 mod held_back;
 mod outlet;
 mod subscriptions;
 mod trouble;
 
 pub use counts::{Counts, Refusal};
-pub use outlet::{ExternalOutlet, KEPT_EVENT_BYTES, KEPT_EVENTS};
+pub use due::{KEPT_EVENT_BYTES, KEPT_EVENTS};
+pub use outlet::ExternalOutlet;
 
-use outlet::{Item, NotSent};
+use due::Item;
+use outlet::NotSent;
 
 /// A packet larger than this is not sent, and ends the connection when it comes in.
 const MAX_PACKET: usize = 256 * 1024;

@@ -111,7 +111,7 @@ impl Subscriptions {
         });
         let left_out = self.left_out().iter().filter_map(|at| self.filters.get(*at)).map(|filter| {
             let message = format!(
-                "not subscribed: the broker holds a message of {} bytes in our topics, and at most {MAX_PACKET} are read; clear it (mosquitto_pub -r -n -t TOPIC); tried again within {} minutes, or by the next start",
+                "not subscribed: the broker holds a message of {} bytes in our topics, and at most {MAX_PACKET} are read; clear it (mosquitto_pub -r -n -t TOPIC); tried again at the first connection after {} minutes, or by the next start",
                 self.too_long,
                 LEFT_OUT.as_secs() / 60
             );

@@ -94,3 +94,20 @@ fn a_broker_without_memory_is_tried_until_it_has_some() {
     });
     until_true("all events are acknowledged", || counted(agent, "flotta_external_events_waiting") == 0);
 }
+
+#[test]
+fn a_status_longer_than_what_is_ever_sent_does_not_end_the_connection() {
+    let broker = Mosquitto::start("");
+    let mut device = device();
+    let long = "x == 1 or ".repeat(380) + "x == 1";
+    let conditions: Vec<String> = (0..80).map(|n| format!("{{ name: c{n}, expression: \"{long}\" }}")).collect();
+    device.manifest("device.yaml", &format!("apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeDevice\nmetadata: {{ name: toto }}\nspec: {{ profiles: [ {{ name: p, conditions: [ {{ name: c, expression: \"x == 1\" }} ] }}, {{ name: long, conditions: [ {} ] }} ] }}\n", conditions.join(", ")));
+    start(&mut device, broker.port, &[]);
+    let agent = device.agent();
+    until_true("it is a problem", || {
+        has_problem(agent, "flotta/devices/toto/profiles/long", "at most 262144 bytes are sent")
+    });
+    until_true("the others are there", || broker.retained("flotta/devices/toto/#").contains("/default/w/status"));
+    assert!(is_connected(agent));
+    assert_eq!(counted(agent, "flotta_external_reconnects_total"), 0);
+}

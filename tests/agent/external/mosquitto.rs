@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::device::deadline;
+use crate::device::{deadline, until_true};
 
 const PATH: &str = "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/bin";
 
@@ -60,10 +60,12 @@ impl Mosquitto {
         self.child.wait().expect("reaped");
     }
 
-    /// SIGTERM, and gone: what it persists is written.
+    /// SIGTERM, and gone: what it persists is written. Told again and again, as it forgets what comes while it starts.
     pub fn stop(&mut self) {
-        self.signal(Signal::TERM);
-        self.child.wait().expect("reaped");
+        until_true("mosquitto ends", || {
+            self.signal(Signal::TERM);
+            self.child.try_wait().expect("asked").is_some()
+        });
     }
 
     /// After [`Mosquitto::kill`] or [`Mosquitto::stop`].
@@ -181,16 +183,13 @@ fn run(dir: &tempfile::TempDir, port: u16, config: &str) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .expect("mosquitto is there: make test installs it");
-    let mut seen = Vec::new();
     let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok);
-    for line in lines.by_ref() {
-        seen.push(line);
-        if seen.last().is_some_and(|line| line.ends_with(" running")) {
-            std::thread::spawn(move || lines.for_each(drop));
-            return child;
-        }
+    if !lines.any(|line| line.ends_with(" running")) {
+        panic!("mosquitto does not run: {:?}", child.wait());
     }
-    panic!("mosquitto does not run: {seen:?}");
+    // Its log is read on, so that it never waits for it.
+    std::thread::spawn(move || lines.for_each(drop));
+    child
 }
 
 /// Below the range from which the kernel gives ports away: it stays free while the broker is down. Each is given out once.

@@ -111,7 +111,7 @@ fn events_of_an_outage_all_arrive_afterwards_in_order_and_without_a_gap() {
     start(&mut device, broker.port, &[]);
     let agent = device.agent();
     until_true("the agent connects", || is_connected(agent));
-    for _ in 0..3 {
+    for outage in 1..=3 {
         broker.stop();
         until_true("the loss is noticed", || link(agent).0 == "disconnected");
         for _ in 0..5 {
@@ -119,7 +119,8 @@ fn events_of_an_outage_all_arrive_afterwards_in_order_and_without_a_gap() {
         }
         assert!(counted(agent, "flotta_external_events_waiting") > 0);
         broker.start_again(PERSISTENT);
-        // Not waited for: the next outage comes while it connects, or while events go out.
+        until_true("the agent connects", || counted(agent, "flotta_external_reconnects_total") == outage);
+        // The next outage comes while events go out.
     }
     until_true("all events are acknowledged", || counted(agent, "flotta_external_events_waiting") == 0);
     assert_eq!(counted(agent, "flotta_external_events_dropped_total"), 0);
