@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use rumqttc::QoS;
 use rumqttc::mqttbytes::v4::{ConnAck, ConnectReturnCode, Packet, PubAck, Publish, SubAck, SubscribeReasonCode};
 
-use crate::device::deadline;
+use crate::device::{deadline, until_true};
 
 pub struct Peer {
     listener: TcpListener,
@@ -22,13 +22,20 @@ pub struct Connection {
 impl Peer {
     pub fn listen() -> Peer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
+        listener.set_nonblocking(true).expect("set");
         let port = listener.local_addr().expect("bound").port();
         Peer { listener, port }
     }
 
     /// The next connection, whatever comes on it.
     pub fn accept(&self) -> Connection {
-        let (stream, _) = self.listener.accept().expect("accepted");
+        let mut accepted = None;
+        until_true("the agent connects", || {
+            accepted = self.listener.accept().ok();
+            accepted.is_some()
+        });
+        let (stream, _) = accepted.expect("just put there");
+        stream.set_nonblocking(false).expect("set");
         stream.set_read_timeout(Some(deadline())).expect("set");
         Connection { stream, buffer: BytesMut::new() }
     }
@@ -46,13 +53,20 @@ impl Connection {
     }
 
     pub fn read(&mut self) -> Packet {
+        self.read_or_end().expect("the agent keeps the connection")
+    }
+
+    /// None once the agent has closed the connection.
+    pub fn read_or_end(&mut self) -> Option<Packet> {
         loop {
             if let Ok(packet) = Packet::read(&mut self.buffer, 1024 * 1024) {
-                return packet;
+                return Some(packet);
             }
             let mut some = [0; 4096];
             let length = self.stream.read(&mut some).expect("a packet within the deadline");
-            assert!(length > 0, "the agent closed the connection");
+            if length == 0 {
+                return None;
+            }
             self.buffer.extend_from_slice(&some[..length]);
         }
     }

@@ -1,10 +1,10 @@
 //! What is on its way, and what becomes of it when the connection ends.
 
-use rumqttc::mqttbytes::v4::Publish;
+use rumqttc::mqttbytes::v4::{Packet, Publish};
 use serde_json::Value;
 
 use super::peer::{Connection, Peer};
-use super::{decides_at_once, device, start, workload};
+use super::{decides_at_once, device, link, start, workload};
 use crate::device::Device;
 
 fn topic(message: &Publish) -> String {
@@ -99,4 +99,25 @@ fn an_old_retained_value_is_never_said_after_a_newer_one() {
     for object in said {
         assert_eq!(object["state"], "inactive", "as it is now, not as it was: {object}");
     }
+}
+
+#[test]
+fn silence_is_noticed_although_each_message_puts_off_the_question_whether_the_broker_is_there() {
+    let peer = Peer::listen();
+    let mut device = device();
+    // Something is said each second, so that the client never asks: that is for a connection on which nothing is said.
+    start(&mut device, peer.port, &[("EDGE_DEVICE_MQTT_KEEP_ALIVE", "4s"), ("EDGE_DEVICE_MQTT_ALIVE", "1s")]);
+    let mut connection = peer.accept();
+    connection.let_in();
+    connection.answer_subscriptions(|_| true);
+    while let Some(packet) = connection.read_or_end() {
+        assert!(matches!(packet, Packet::Publish(_)), "{packet:?}");
+    }
+    let (state, message) = link(device.agent());
+    assert_eq!(state, "disconnected");
+    assert!(message.contains("nothing heard from mqtt://127.0.0.1"), "{message}");
+    let mut connection = peer.accept();
+    connection.let_in();
+    connection.answer_subscriptions(|_| true);
+    acknowledge_until(&mut connection, last_event(&device));
 }
