@@ -65,7 +65,8 @@ fn a_subscription_that_is_refused_is_a_problem_while_all_else_works() {
     let dir = tempfile::tempdir().expect("a directory");
     let rules = dir.path().join("rules.json");
     std::fs::write(&rules, SUBSCRIBE_BELOW_DEVICES).expect("written");
-    let broker = Mosquitto::start(&format!("plugin {}\nplugin_opt_config_file {}\n", security_plugin(), rules.display()));
+    let broker =
+        Mosquitto::start(&format!("plugin {}\nplugin_opt_config_file {}\n", security_plugin(), rules.display()));
     let mut device = device();
     start(&mut device, broker.port, &[]);
     let agent = device.agent();
