@@ -1,18 +1,28 @@
 //! Counters of the parts that HTTP does not know, for `GET /metrics`.
 
+use std::sync::Arc;
+
 use flotta_broker::{Broker, Refusal};
 
 use crate::http::prometheus::{Counters, Family, as_f64};
+use crate::mqtt::external::{self, ExternalOutlet};
 
 use super::reconcile::Handle;
 
+/// The broker that is counted at.
+pub(super) enum Counted {
+    Embedded(Broker),
+    External(Arc<ExternalOutlet>),
+    None,
+}
+
 pub(super) struct OfAgent {
-    broker: Option<Broker>,
+    broker: Counted,
     reconcile: Handle,
 }
 
 impl OfAgent {
-    pub(super) fn new(broker: Option<Broker>, reconcile: Handle) -> OfAgent {
+    pub(super) fn new(broker: Counted, reconcile: Handle) -> OfAgent {
         OfAgent { broker, reconcile }
     }
 }
@@ -26,22 +36,25 @@ impl Counters for OfAgent {
             Family::counter("flotta_state_failures", "Writes to the state directory that failed", saved.failures),
             Family::counter("flotta_state_coalesced", "Values replaced before they were written", saved.coalesced),
         ];
-        let Some(broker) = &self.broker else { return all };
-        let counters = broker.counters();
-        let refused =
-            Refusal::ALL.iter().map(|what| (vec![("what", what.as_str().to_owned())], as_f64(counters.refused(*what))));
-        all.extend(of_broker(&counters));
-        all.push(Family {
-            name: "flotta_broker_refused",
-            help: "What the broker refused, by what it was",
-            counts: true,
-            samples: refused.collect(),
-        });
+        match &self.broker {
+            Counted::Embedded(broker) => all.extend(embedded(broker)),
+            Counted::External(outlet) => all.extend(elsewhere(outlet)),
+            Counted::None => {}
+        }
         all
     }
 }
 
-fn of_broker(counters: &flotta_broker::Counters) -> Vec<Family> {
+fn embedded(broker: &Broker) -> Vec<Family> {
+    let counters = broker.counters();
+    let refused =
+        Refusal::ALL.iter().map(|what| (vec![("what", what.as_str().to_owned())], as_f64(counters.refused(*what))));
+    let refused = Family {
+        name: "flotta_broker_refused",
+        help: "What the broker refused, by what it was",
+        counts: true,
+        samples: refused.collect(),
+    };
     let gauges = [
         ("flotta_broker_connections", "Clients connected", counters.connections),
         ("flotta_broker_connections_most", "The most that were connected at a time", counters.connections_most),
@@ -68,5 +81,35 @@ fn of_broker(counters: &flotta_broker::Counters) -> Vec<Family> {
         ("flotta_broker_retained_failures", "Files that could not be written", counters.retained_failures),
     ];
     let gauges = gauges.into_iter().map(|(name, help, value)| Family::gauge(name, help, as_f64(value)));
-    gauges.chain(counts.into_iter().map(|(name, help, value)| Family::counter(name, help, value))).collect()
+    let counts = counts.into_iter().map(|(name, help, value)| Family::counter(name, help, value));
+    gauges.chain(counts).chain([refused]).collect()
+}
+
+fn elsewhere(outlet: &ExternalOutlet) -> [Family; 6] {
+    let counts = outlet.counts();
+    let refused = external::Refusal::ALL
+        .iter()
+        .map(|what| (vec![("what", what.as_str().to_owned())], as_f64(counts.refused(*what))));
+    let waiting = u64::try_from(counts.waiting).unwrap_or(u64::MAX);
+    [
+        Family::gauge("flotta_external_connected", "Connected to the external broker", f64::from(counts.connected)),
+        Family::counter(
+            "flotta_external_reconnects",
+            "Connections to it after the first",
+            counts.connects.saturating_sub(1),
+        ),
+        Family::gauge("flotta_external_events_waiting", "Events that it has not acknowledged", as_f64(waiting)),
+        Family::counter("flotta_external_events_dropped", "Events dropped for room or not taken by it", counts.dropped),
+        Family::counter(
+            "flotta_external_retained_published",
+            "Retained messages that it acknowledged",
+            counts.retained,
+        ),
+        Family {
+            name: "flotta_external_refused",
+            help: "What it refused, by what it was",
+            counts: true,
+            samples: refused.collect(),
+        },
+    ]
 }

@@ -5,7 +5,7 @@
 //! bounded channel (all else).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -127,7 +127,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let handle = reconcile.handle();
     let looping = tokio::spawn(reconcile.run(inbox, first, desired));
 
-    let counters = Arc::new(counters::OfAgent::new(link.broker(), handle.clone()));
+    let counters = Arc::new(counters::OfAgent::new(link.counted(), handle.clone()));
     let shared = http::Shared {
         board: board.clone(),
         intake: intake.clone(),
@@ -250,9 +250,9 @@ impl Link {
                     host: host.clone(),
                     port: *port,
                     username: config.mqtt.username.clone(),
-                    password: config.mqtt.password_file.as_deref().and_then(read_password),
+                    password_file: config.mqtt.password_file.clone(),
                 };
-                let (external, events) = mqtt::external::open(&address, device_id, topics);
+                let (external, events) = mqtt::external::open(address, config.mqtt.keep_alive, device_id, topics);
                 Link::External(Arc::new(external), Arc::new(Mutex::new(Some(events))))
             }
         }
@@ -266,10 +266,11 @@ impl Link {
         }
     }
 
-    fn broker(&self) -> Option<flotta_broker::Broker> {
+    fn counted(&self) -> counters::Counted {
         match self {
-            Link::Embedded(broker, _) => Some(broker.clone()),
-            Link::External(..) | Link::None => None,
+            Link::Embedded(broker, _) => counters::Counted::Embedded(broker.clone()),
+            Link::External(external, _) => counters::Counted::External(external.outlet()),
+            Link::None => counters::Counted::None,
         }
     }
 
@@ -292,7 +293,7 @@ impl Link {
                 }
                 let events = events.lock().unwrap_or_else(PoisonError::into_inner).take();
                 if let Some(events) = events {
-                    tokio::join!(external.drive(events, metrics, &board), external.tell());
+                    external.keep(events, &metrics, &board).await;
                 }
             }
             Link::None => {}
@@ -307,16 +308,6 @@ impl Link {
             }
             Link::External(external, _) => external.close(Duration::from_secs(3)).await,
             Link::None => {}
-        }
-    }
-}
-
-fn read_password(path: &Path) -> Option<String> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(why) => {
-            tracing::warn!(file = %path.display(), "mqtt.password_file cannot be read: {why}; connecting without a password");
-            None
         }
     }
 }

@@ -220,6 +220,13 @@ pub const KEYS: &[Key] = &[
         "How often the device object is sent again; at least 1s.",
         put!(mqtt.alive, duration, Duration::from_secs(1)),
     ),
+    key(
+        "mqtt.keep_alive",
+        "duration",
+        Is("30s"),
+        "How long an external broker may be silent before it is asked for a sign; 1s to 18h. After half of that again, or 5s, the connection is given up and made anew.",
+        put!(mqtt.keep_alive, duration, Duration::from_secs(1)),
+    ),
     key("mqtt.ca", "path", Unset, "The CA of an `mqtts://` broker. No effect yet.", put!(mqtt.ca, optional_path)),
     key(
         "mqtt.cert",

@@ -147,6 +147,8 @@ pub struct Mqtt {
     pub limits: flotta_broker::Limits,
     /// `mqtt.alive`: how often the device object is sent again; at least 1 s.
     pub alive: Duration,
+    /// `mqtt.keep_alive`, of an external broker; at least 1 s.
+    pub keep_alive: Duration,
     /// `mqtt.ca`.
     pub ca: Option<PathBuf>,
     /// `mqtt.cert`.
@@ -253,6 +255,7 @@ impl Config {
                 listen: nowhere,
                 limits: flotta_broker::Limits::default(),
                 alive: Duration::ZERO,
+                keep_alive: Duration::ZERO,
                 ca: None,
                 cert: None,
                 key: None,

@@ -261,6 +261,7 @@ pub fn until_true(what: &str, mut is_true: impl FnMut() -> bool) {
     }
 }
 
-fn seconds() -> u64 {
+/// Of the monotonic clock.
+pub fn seconds() -> u64 {
     u64::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec).unwrap_or(0)
 }
