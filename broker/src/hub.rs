@@ -3,7 +3,7 @@
 //! One lock orders the retained store and the mailboxes, so that a topic's last retained value is always the one that
 //! subscribers saw last. It is held for about a microsecond and never over an await.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -37,6 +37,8 @@ pub(crate) struct Hub {
     pub watched: Notify,
     pub rights: Arc<dyn Rights>,
     pub started: Instant,
+    /// See [`sys::publish`].
+    pub figures_said: AtomicU64,
     tap: Arc<dyn Tap>,
     state: Mutex<State>,
 }

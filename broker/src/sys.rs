@@ -4,6 +4,7 @@
 //! nobody watches does nothing for it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -22,10 +23,14 @@ pub(crate) fn is_of(filter: &str) -> bool {
     filter.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Publishes the figures that have changed.
+/// Publishes the figures that have changed, once a second at the most.
 pub(crate) fn publish(hub: &Hub) {
-    let counters = hub.counters();
     let uptime = hub.started.elapsed().as_secs();
+    // One more than the second in which they were said last, so that 0 is never.
+    if hub.figures_said.swap(uptime.saturating_add(1), Relaxed) == uptime.saturating_add(1) {
+        return;
+    }
+    let counters = hub.counters();
     hub.say("$SYS/broker/version", concat!("flotta-broker ", env!("CARGO_PKG_VERSION")));
     hub.say("$SYS/broker/uptime", &format!("{uptime} seconds"));
     for (name, value) in figures(&counters) {
