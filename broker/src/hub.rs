@@ -75,6 +75,7 @@ impl Hub {
             watched,
             rights,
             started: Instant::now(),
+            figures_said: AtomicU64::new(0),
             tap,
             state,
         }
