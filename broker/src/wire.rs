@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 const CHUNK_MIN: usize = 512;
 pub(crate) const CHUNK_MAX: usize = 16 * 1024;
 /// An output buffer that has grown beyond this is given back once it is empty.
-const KEEP_OUT: usize = 16 * 1024;
+const KEEP_OUT: usize = 4 * 1024;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,13 +100,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     fn poll_in(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Io>> {
-        if self.input.is_empty() && self.chunk == CHUNK_MIN && self.input.capacity() > CHUNK_MAX {
-            // A quiet client need not keep what a large packet took.
-            self.input = BytesMut::new();
-        }
         self.input.reserve(self.chunk);
         let room = self.input.capacity() - self.input.len();
-        let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
+        let Poll::Ready(read) = pin!(self.stream.read_buf(&mut self.input)).poll(cx) else {
+            if self.input.is_empty() {
+                // A client that says nothing needs no buffer, whatever it said last.
+                self.input = BytesMut::new();
+            }
+            return Poll::Pending;
+        };
+        let read = read?;
         self.uncounted.0 = self.uncounted.0.saturating_add(read);
         if read >= room {
             self.chunk = (self.chunk * 4).min(CHUNK_MAX);
