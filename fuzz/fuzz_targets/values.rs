@@ -14,7 +14,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for text in texts(data) {
         durations(text);
         match quantity_milli(text) {
-            Ok(milli) if milli < 1 << 53 => assert_eq!(quantity_milli(&format!("{milli}m")), Ok(milli), "of {text:?}"),
+            // Beyond, a thousandth is less than what a float tells apart.
+            Ok(milli) if milli < 1 << 49 => assert_eq!(quantity_milli(&format!("{milli}m")), Ok(milli), "of {text:?}"),
             Ok(milli) => assert!(milli <= u64::MAX / 2),
             Err(why) => is_sentence(&why),
         }

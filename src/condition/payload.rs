@@ -167,7 +167,10 @@ fn fields(object: &Value, named: bool) -> Result<(String, Payload), String> {
         Some((_, Some(seconds))) if seconds > 0.0 => {
             Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
         }
-        Some((other, _)) => return Err(format!("ttl_seconds: expected seconds above 0, found {other}")),
+        Some((other @ Value::Number(_), _)) => {
+            return Err(format!("ttl_seconds: expected seconds above 0, found {other}"));
+        }
+        Some((other, _)) => return Err(format!("ttl_seconds: expected seconds above 0, found {}", kind(other))),
     };
     Ok((name, payload))
 }
