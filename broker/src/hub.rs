@@ -193,9 +193,9 @@ impl Hub {
         lock(&self.state).retained.page(filter, seq, after)
     }
 
-    /// A file of retained messages that is behind.
-    pub fn take_dirty(&self) -> Option<(usize, Vec<Entry>)> {
-        lock(&self.state).retained.take_dirty()
+    /// What belongs into a file of retained messages, if that is behind.
+    pub fn take_dirty(&self, shard: usize) -> Option<Vec<Entry>> {
+        lock(&self.state).retained.take_dirty(shard)
     }
 
     pub fn set_dirty(&self, shard: usize) {

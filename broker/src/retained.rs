@@ -113,13 +113,14 @@ impl Retained {
         self.dirty.contains(&true)
     }
 
-    /// The next file that is behind, with what belongs into it; it counts as written from now on.
-    pub fn take_dirty(&mut self) -> Option<(usize, Vec<Entry>)> {
-        let shard = self.dirty.iter().position(|dirty| *dirty)?;
-        self.dirty[shard] = false;
+    /// What belongs into a file, if that is behind; it counts as written from now on.
+    pub fn take_dirty(&mut self, shard: usize) -> Option<Vec<Entry>> {
+        if !std::mem::take(self.dirty.get_mut(shard)?) {
+            return None;
+        }
         let ours = self.map.values().filter(|kept| kept.shard.is_some_and(|of| usize::from(of) == shard));
         let entry = |kept: &Kept| Entry { topic: kept.topic.clone(), payload: kept.payload.clone(), qos: kept.qos };
-        Some((shard, ours.map(entry).collect()))
+        Some(ours.map(entry).collect())
     }
 
     /// The value of a topic.
@@ -234,12 +235,11 @@ mod tests {
         store.put("mine", b"1", 0, Owner::Agent);
         assert!(!store.is_dirty());
         store.put("theirs", b"1", 0, Owner::Client(&limits));
-        let (shard, kept) = store.take_dirty().unwrap();
-        assert_eq!(shard, shard_of("theirs"));
+        let kept = store.take_dirty(shard_of("theirs")).unwrap();
         assert_eq!(kept.iter().map(|kept| &*kept.topic).collect::<Vec<_>>(), ["theirs"]);
         assert!(!store.is_dirty());
         store.put("theirs", b"", 0, Owner::Agent);
-        let (_, kept) = store.take_dirty().unwrap();
+        let kept = store.take_dirty(shard_of("theirs")).unwrap();
         assert!(kept.is_empty(), "what is cleared leaves its file");
     }
 }
