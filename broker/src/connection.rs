@@ -106,8 +106,8 @@ pub(crate) struct Connection<S> {
     silence: Option<Duration>,
     shutdown: watch::Receiver<bool>,
     bucket: Bucket,
-    /// A subscriber that this client has to wait for before it may say more, and since when it waits.
-    congested: Option<(Arc<Mailbox>, Instant)>,
+    /// A subscriber that this client has to wait for before it may say more.
+    congested: Option<Arc<Mailbox>>,
 }
 
 /// Why there is no further packet to take at the moment.
@@ -295,8 +295,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let message = Incoming { client: &session.client, topic: &topic, payload, qos, retain };
             let congested = session.hub.take(message).map_err(|_: Bad| Refusal::Protocol)?;
             // One who has said all that it had to say waits for nobody.
-            let congested = congested.filter(|_| !self.wire.input.is_empty());
-            self.congested = congested.map(|mailbox| (mailbox, Instant::now()));
+            self.congested = congested.filter(|_| !self.wire.input.is_empty());
         }
         match qos {
             0 => {}
@@ -351,9 +350,9 @@ impl Waits {
     }
 }
 
-async fn emptied(congested: Option<&(Arc<Mailbox>, Instant)>) {
-    if let Some((mailbox, since)) = congested {
-        mailbox.emptied(*since).await;
+async fn emptied(congested: Option<&Arc<Mailbox>>) {
+    if let Some(mailbox) = congested {
+        mailbox.emptied().await;
     }
 }
 
