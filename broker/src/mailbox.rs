@@ -149,12 +149,17 @@ impl Mailbox {
         put
     }
 
-    /// Moves up to `most` messages to `held`.
-    pub fn take(&self, most: usize, held: &mut VecDeque<Post>) {
+    /// Moves up to `most` messages to `held`, and not many more `bytes`: what was taken is not in the budget.
+    pub fn take(&self, most: usize, bytes: usize, held: &mut VecDeque<Post>) {
         let mut inner = lock(&self.inner);
+        let mut room = bytes;
         for _ in 0..most {
             let Some(post) = self.pop(&mut inner) else { break };
+            room = room.saturating_sub(post.letter.cost());
             held.push_back(post);
+            if room == 0 {
+                break;
+            }
         }
         if inner.queue.is_empty() && inner.queue.capacity() > 64 {
             inner.queue = VecDeque::new();
@@ -258,7 +263,7 @@ mod tests {
         let (mailbox, budget) = mailbox(1000, 10_000);
         let lost: u64 = (0..20_u8).map(|i| mailbox.put(post(&[i; 33], 1)).lost).sum();
         let mut held = VecDeque::new();
-        mailbox.take(100, &mut held);
+        mailbox.take(100, usize::MAX, &mut held);
         assert_eq!((held.len(), lost), (10, 10));
         assert_eq!(budget.used(), (0, 0));
     }
@@ -290,7 +295,7 @@ mod tests {
         mailbox.put(post(b"0", 0));
         mailbox.put(post(b"1", 1));
         let mut held = VecDeque::new();
-        mailbox.take(100, &mut held);
+        mailbox.take(100, usize::MAX, &mut held);
         assert_eq!(held.iter().map(|post| post.qos).collect::<Vec<_>>(), [1, 1]);
     }
 
@@ -300,7 +305,7 @@ mod tests {
         while !mailbox.put(post(&[0; 33], 1)).congested {}
         mailbox.emptied().await;
         assert!(!mailbox.put(post(&[0; 33], 1)).congested, "it is slow now");
-        mailbox.take(100, &mut VecDeque::new());
+        mailbox.take(100, usize::MAX, &mut VecDeque::new());
         while !mailbox.put(post(&[0; 33], 1)).congested {}
     }
 
@@ -321,7 +326,7 @@ mod tests {
             boxes[0].put(post(&[0; 33], 1));
         }
         while !boxes[1].put(post(&[0; 33], 1)).congested {}
-        boxes[1].take(1000, &mut VecDeque::new());
+        boxes[1].take(1000, usize::MAX, &mut VecDeque::new());
         assert_eq!(boxes[1].put(post(&[0; 33], 1)), Put::default());
     }
 

@@ -151,21 +151,21 @@ impl Retained {
     }
 
     /// The messages that match and have not changed since `seq`, after a topic, in topic order; a page may be empty and
-    /// still have a next one.
-    pub fn page(&self, filter: &str, seq: u64, after: Option<&Arc<str>>) -> Page {
+    /// still have a next one. It has at most `most` messages.
+    pub fn page(&self, filter: &str, seq: u64, after: Option<&Arc<str>>, most: usize) -> Page {
         if !filter.contains(['+', '#']) {
             let kept = self.map.get(filter).filter(|kept| kept.seq <= seq);
             return Page { messages: kept.cloned().into_iter().collect(), after: None };
         }
         let mut page = Page::default();
         let start = after.map_or(Bound::Unbounded, |topic| Bound::Excluded(&**topic));
-        let mut bytes = 0_usize;
+        let (mut bytes, most) = (0_usize, most.clamp(1, PAGE_MESSAGES));
         for (looks, (name, kept)) in self.map.range::<str, _>((start, Bound::Unbounded)).enumerate() {
             if kept.seq <= seq && topic::matches(name, filter) {
                 bytes = bytes.saturating_add(kept.payload.len());
                 page.messages.push(kept.clone());
             }
-            if looks + 1 >= PAGE_LOOKS || page.messages.len() >= PAGE_MESSAGES || bytes >= PAGE_BYTES {
+            if looks + 1 >= PAGE_LOOKS || page.messages.len() >= most || bytes >= PAGE_BYTES {
                 page.after = Some(name.clone());
                 break;
             }
@@ -181,7 +181,7 @@ mod tests {
     fn all(store: &Retained, filter: &str) -> usize {
         let (mut n, mut after) = (0, None);
         loop {
-            let page = store.page(filter, u64::MAX, after.as_ref());
+            let page = store.page(filter, u64::MAX, after.as_ref(), usize::MAX);
             n += page.messages.len();
             after = page.after;
             if after.is_none() {
@@ -224,7 +224,7 @@ mod tests {
         let seq = store.seq();
         store.put("b", b"2", 0, Owner::Agent);
         store.put("c", b"1", 0, Owner::Agent);
-        let page = store.page("#", seq, None);
+        let page = store.page("#", seq, None, usize::MAX);
         assert_eq!(page.messages.iter().map(|kept| &*kept.topic).collect::<Vec<_>>(), ["a"]);
     }
 

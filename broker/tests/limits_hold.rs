@@ -234,3 +234,62 @@ async fn who_takes_all_room_for_filters_leaves_a_few_for_everybody() {
     assert_eq!(home.broker.counters().subscriptions, 3);
     assert!(other.subscribe(&filters[..12]).await.iter().all(|code| *code == 0), "the room came back");
 }
+
+#[tokio::test]
+async fn messages_in_flight_are_bounded_by_their_bytes_too() {
+    let home = home_with(|limits| limits.inflight_bytes = 100_000).await;
+    let mut client = home.client("one").await;
+    client.subscribe(&[("a", 1)]).await;
+    let payload = "x".repeat(60_000);
+    for _ in 0..5 {
+        home.broker.publish("a", &payload, 1, false);
+    }
+    let (first, second) = (client.message().await, client.message().await);
+    client.ping().await;
+    client.send(&ack(PUBACK, first.pkid)).await;
+    let third = client.message().await;
+    client.ping().await;
+    client.send(&[ack(PUBACK, second.pkid), ack(PUBACK, third.pkid)].concat()).await;
+    client.take().await;
+    client.take().await;
+}
+
+#[tokio::test]
+async fn retained_messages_keep_to_the_limit_of_those_in_flight() {
+    let home = home_with(|limits| limits.inflight_qos1 = 3).await;
+    for i in 0..20 {
+        home.says(&format!("r/{i}"), "x", 1, true);
+    }
+    let mut client = home.client("one").await;
+    client.subscribe(&[("r/#", 1)]).await;
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        taken.push(client.message().await);
+    }
+    client.ping().await;
+    for message in taken {
+        client.send(&ack(PUBACK, message.pkid)).await;
+    }
+    for _ in 3..20 {
+        client.take().await;
+    }
+}
+
+#[tokio::test]
+async fn who_acknowledges_no_retained_message_is_dropped() {
+    let home = home_with(|limits| {
+        limits.inflight_qos1 = 3;
+        limits.ack_deadline = Duration::from_millis(200);
+    })
+    .await;
+    for i in 0..20 {
+        home.says(&format!("r/{i}"), "x", 1, true);
+    }
+    let mut client = home.client("one").await;
+    client.subscribe(&[("r/#", 1)]).await;
+    for _ in 0..3 {
+        client.message().await;
+    }
+    assert!(client.is_closed().await);
+    home.until(|counters| counters.refused(Refusal::Unacknowledged) == 1).await;
+}
