@@ -33,6 +33,8 @@ pub(crate) struct Wire<S> {
     /// Bytes read and written that nobody has counted yet.
     pub uncounted: (usize, usize),
     chunk: usize,
+    /// The input has held a large packet since its buffer was new.
+    grown: bool,
     unflushed: bool,
 }
 
@@ -44,6 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             out: BytesMut::new(),
             uncounted: (0, 0),
             chunk: CHUNK_MIN,
+            grown: false,
             unflushed: false,
         }
     }
@@ -100,14 +103,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     fn poll_in(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Io>> {
-        if self.input.is_empty() && self.chunk == CHUNK_MIN && self.input.capacity() > CHUNK_MAX {
-            // A quiet client need not keep what a large packet took.
-            self.input = BytesMut::new();
+        if self.input.is_empty() && (self.grown || self.chunk == CHUNK_MIN && self.input.capacity() > CHUNK_MAX) {
+            // Nobody keeps what a large packet took, and a quiet client not even what a busy one needs.
+            (self.input, self.grown) = (BytesMut::new(), false);
         }
         self.input.reserve(self.chunk);
         let room = self.input.capacity() - self.input.len();
         let read = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
         self.uncounted.0 = self.uncounted.0.saturating_add(read);
+        self.grown |= self.input.len() > 2 * CHUNK_MAX;
         if read >= room {
             self.chunk = (self.chunk * 4).min(CHUNK_MAX);
         } else if read < self.chunk / 8 {

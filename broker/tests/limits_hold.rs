@@ -293,3 +293,53 @@ async fn who_acknowledges_no_retained_message_is_dropped() {
     assert!(client.is_closed().await);
     home.until(|counters| counters.refused(Refusal::Unacknowledged) == 1).await;
 }
+
+#[tokio::test]
+async fn who_dawdles_over_a_large_connect_makes_room_for_others() {
+    let home = home_with(|limits| limits.large_packets = 2).await;
+    let packet = connect_with(CLEAN | USER, &[b"x", &[b'u'; 60_000]]);
+    let mut dawdlers = Vec::new();
+    for _ in 0..3 {
+        let mut client = home.raw().await;
+        client.send(&packet[..40_000]).await;
+        dawdlers.push(client);
+    }
+    home.until(|counters| counters.refused(Refusal::SlowWriter) == 1).await;
+    home.client("good").await.ping().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_its_rate_is_not_dropped_for_acknowledgements_that_wait_with_it() {
+    let home = home_with(|limits| {
+        limits.messages_per_second = 10;
+        limits.inflight_qos1 = 2;
+        limits.ack_deadline = Duration::from_millis(500);
+    })
+    .await;
+    let mut client = home.client("one").await;
+    client.subscribe(&[("a", 1)]).await;
+    for _ in 0..4 {
+        home.says("a", "x", 1, false);
+    }
+    let (first, second) = (client.message().await, client.message().await);
+    let mut said = publish("b", b"x", 0, 0, false).repeat(20);
+    said.extend([ack(PUBACK, first.pkid), ack(PUBACK, second.pkid)].concat());
+    client.send(&said).await;
+    client.take().await;
+    client.take().await;
+}
+
+#[tokio::test]
+async fn a_deadline_of_any_length_is_taken() {
+    let home = home_with(|limits| {
+        (limits.packet_deadline, limits.write_deadline, limits.ack_deadline) =
+            (Duration::MAX, Duration::MAX, Duration::MAX);
+    })
+    .await;
+    let mut client = home.client("one").await;
+    let packet = publish("a", b"x", 1, 1, false);
+    client.send(&packet[..3]).await;
+    home.until(|counters| counters.bytes_in >= 3).await;
+    client.send(&packet[3..]).await;
+    client.acknowledged(PUBACK, 1).await;
+}
