@@ -77,8 +77,11 @@ impl Broker {
     /// called for several addresses.
     ///
     /// # Errors
-    /// When the address cannot be bound; the caller may try again.
+    /// When the address cannot be bound (the caller may try again), and after a shutdown.
     pub async fn listen(&self, addr: SocketAddr) -> Result<SocketAddr, io::Error> {
+        if *self.shared.stop.borrow() {
+            return Err(io::Error::other("the broker has been shut down"));
+        }
         let listener = TcpListener::bind(addr).await?;
         let bound = listener.local_addr()?;
         let broker = self.clone();

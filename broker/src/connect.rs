@@ -11,8 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::counters::Refusal;
 use crate::packet::{self, Greeting};
+use crate::places::{self, Places};
 use crate::topic::Bad;
-use crate::wire::{Io, Wire};
+use crate::wire::{CHUNK_MAX, Io, Wire};
 use crate::{Client, Denied, Limits, Login, Peer, Rights, topic};
 
 /// CONNACK return codes of MQTT 3.1.1, table 3.1.
@@ -66,10 +67,12 @@ pub(crate) async fn read<S>(
     peer: Peer,
     limits: &Limits,
     rights: &dyn Rights,
+    large: &Arc<Places>,
 ) -> Result<Connect, Refused>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let mut place = None;
     loop {
         let answer = match packet::greeting(&wire.input, limits.packet_bytes)? {
             Greeting::Unknown => None,
@@ -90,8 +93,14 @@ where
             wire.out.put_slice(answer);
             return Err(Refusal::Version.into());
         }
-        if wire.step(true).await? == Io::End {
-            return Err(Refused::Io);
+        if place.is_none() && wire.input.len() > CHUNK_MAX {
+            place = Some(large.enter());
+        }
+        tokio::select! {
+            io = wire.step(true) => if io? == Io::End {
+                return Err(Refused::Io);
+            },
+            () = places::turned_out(place.as_ref()) => return Err(Refusal::SlowWriter.into()),
         }
     }
 }

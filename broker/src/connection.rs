@@ -106,8 +106,8 @@ pub(crate) struct Connection<S> {
     silence: Option<Duration>,
     shutdown: watch::Receiver<bool>,
     bucket: Bucket,
-    /// A subscriber that this client has to wait for before it may say more, and since when it waits.
-    congested: Option<(Arc<Mailbox>, Instant)>,
+    /// A subscriber that this client has to wait for before it may say more.
+    congested: Option<Arc<Mailbox>>,
 }
 
 /// Why there is no further packet to take at the moment.
@@ -130,6 +130,8 @@ enum Pause {
 /// What is being waited for, and since when.
 #[derive(Debug)]
 struct Waits {
+    /// Whether we take what the client says.
+    listens: bool,
     /// The client to say something.
     heard: Instant,
     /// The client to read something.
@@ -174,7 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn serve(&mut self) -> Result<(), End> {
         let leave = self.presence.place.leave.clone();
         let now = Instant::now();
-        let mut waits = Waits { heard: now, stalled: None, partial: None, unacked: None };
+        let mut waits = Waits { listens: true, heard: now, stalled: None, partial: None, unacked: None };
         let mut large: Option<places::Place> = None;
         let mut timer = pin!(sleep_until(now + FAR));
         loop {
@@ -204,9 +206,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 () = session.mail(), if mail => {}
                 () = emptied(self.congested.as_ref()), if pause == Pause::Congested => self.congested = None,
                 () = tokio::task::yield_now(), if pause == Pause::Turn => {}
-                () = turned_out(large.as_ref()), if large.is_some() => return Err(Refusal::SlowWriter.into()),
+                () = places::turned_out(large.as_ref()) => return Err(Refusal::SlowWriter.into()),
                 () = leave.notified() => return Err(End::TakenOver),
-                _ = self.shutdown.changed() => return Err(End::Shutdown),
+                _ = self.shutdown.wait_for(|stop| *stop) => return Err(End::Shutdown),
                 () = timer.as_mut() => {
                     let now = Instant::now();
                     if let Some((_, why)) = deadline.filter(|(at, _)| *at <= now) {
@@ -295,8 +297,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let message = Incoming { client: &session.client, topic: &topic, payload, qos, retain };
             let congested = session.hub.take(message).map_err(|_: Bad| Refusal::Protocol)?;
             // One who has said all that it had to say waits for nobody.
-            let congested = congested.filter(|_| !self.wire.input.is_empty());
-            self.congested = congested.map(|mailbox| (mailbox, Instant::now()));
+            self.congested = congested.filter(|_| !self.wire.input.is_empty());
         }
         match qos {
             0 => {}
@@ -321,8 +322,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 impl Waits {
     fn update<S>(&mut self, pause: Pause, took: bool, session: &Session, wire: &Wire<S>) {
         let now = Instant::now;
-        if !matches!(pause, Pause::Empty | Pause::Partial) {
-            // It is we who do not listen.
+        self.listens = matches!(pause, Pause::Empty | Pause::Partial);
+        if !self.listens {
             self.heard = now();
         }
         self.stalled = if wire.out.is_empty() { None } else { self.stalled.or_else(|| Some(now())) };
@@ -332,7 +333,9 @@ impl Waits {
         };
         let acknowledged = session.acknowledgements;
         self.unacked = if session.waits_for_acknowledgement() {
-            self.unacked.filter(|(_, then)| *then == acknowledged).or_else(|| Some((now(), acknowledged)))
+            self.unacked
+                .filter(|(_, then)| self.listens && *then == acknowledged)
+                .or_else(|| Some((now(), acknowledged)))
         } else {
             None
         };
@@ -341,25 +344,23 @@ impl Waits {
     /// The first moment at which the client has to go, and why.
     fn deadline(&self, silence: Option<Duration>, session: &Session) -> Option<(Instant, Refusal)> {
         let limits = &session.hub.limits;
+        // What the client says is not heard while we do not listen.
+        let listens = |of: &Duration| self.listens.then_some(*of);
         let all = [
-            silence.map(|silence| (self.heard + silence, Refusal::KeepAlive)),
-            self.stalled.map(|since| (since + limits.write_deadline, Refusal::SlowReader)),
-            self.partial.map(|since| (since + limits.packet_deadline, Refusal::SlowWriter)),
-            self.unacked.map(|(since, _)| (since + limits.ack_deadline, Refusal::Unacknowledged)),
+            (Some(self.heard), silence.as_ref().and_then(listens), Refusal::KeepAlive),
+            (self.stalled, Some(limits.write_deadline), Refusal::SlowReader),
+            (self.partial, Some(limits.packet_deadline), Refusal::SlowWriter),
+            (self.unacked.map(|(since, _)| since), listens(&limits.ack_deadline), Refusal::Unacknowledged),
         ];
-        all.into_iter().flatten().min_by_key(|(at, _)| *at)
+        // A deadline that no clock reaches is none.
+        let at = |(since, of, why): (Option<Instant>, Option<Duration>, _)| Some((since?.checked_add(of?)?, why));
+        all.into_iter().filter_map(at).min_by_key(|(at, _)| *at)
     }
 }
 
-async fn emptied(congested: Option<&(Arc<Mailbox>, Instant)>) {
-    if let Some((mailbox, since)) = congested {
-        mailbox.emptied(*since).await;
-    }
-}
-
-async fn turned_out(place: Option<&places::Place>) {
-    if let Some(place) = place {
-        place.turned_out.notified().await;
+async fn emptied(congested: Option<&Arc<Mailbox>>) {
+    if let Some(mailbox) = congested {
+        mailbox.emptied().await;
     }
 }
 

@@ -102,7 +102,7 @@ impl Door {
         let hub = &self.hub;
         let (stream, peer) = handshake.await.ok()?;
         let mut wire = Wire::new(stream);
-        let connect = match connect::read(&mut wire, peer, &hub.limits, &*hub.rights).await {
+        let connect = match connect::read(&mut wire, peer, &hub.limits, &*hub.rights, &hub.large).await {
             Ok(connect) => connect,
             Err(Refused::Io) => return None,
             Err(Refused::For(why)) => {

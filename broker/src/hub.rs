@@ -191,14 +191,14 @@ impl Hub {
         lock(&self.state).router.leave(session);
     }
 
-    /// A page of retained messages that have not changed since `seq`.
-    pub fn retained(&self, filter: &str, seq: u64, after: Option<&Arc<str>>) -> Page {
-        lock(&self.state).retained.page(filter, seq, after)
+    /// A page of at most so many retained messages that have not changed since `seq`.
+    pub fn retained(&self, filter: &str, seq: u64, after: Option<&Arc<str>>, most: usize) -> Page {
+        lock(&self.state).retained.page(filter, seq, after, most)
     }
 
-    /// A file of retained messages that is behind.
-    pub fn take_dirty(&self) -> Option<(usize, Vec<Entry>)> {
-        lock(&self.state).retained.take_dirty()
+    /// What belongs into a file of retained messages, if that is behind.
+    pub fn take_dirty(&self, shard: usize) -> Option<Vec<Entry>> {
+        lock(&self.state).retained.take_dirty(shard)
     }
 
     pub fn set_dirty(&self, shard: usize) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::hub::Hub;
-use crate::store;
+use crate::store::{self, SHARDS};
 
 /// After a failure (a full disk), the next attempt.
 const RETRY: Duration = Duration::from_secs(10);
@@ -27,38 +27,42 @@ pub(crate) fn restore(hub: &Hub, dir: &Path) {
 
 /// Writes changes until the shutdown; what is behind then is for [`flush`].
 pub(crate) async fn keep(hub: Arc<Hub>, dir: PathBuf, mut stop: watch::Receiver<bool>) {
-    let keep = async {
-        let mut failed = false;
-        loop {
+    let mut failed = false;
+    loop {
+        let pause = async {
             if failed {
                 tokio::time::sleep(RETRY).await;
             } else {
                 hub.changed.notified().await;
                 tokio::time::sleep(hub.limits.flush_after).await;
             }
-            let before = failed;
-            let result = flush(&hub, &dir).await;
-            failed = result.is_err();
-            match result {
-                Err(why) if !before => tracing::warn!(
-                    "retained messages cannot be written into {}: {why}; make room or rights there; tried again every {} s, and until then they would not survive a restart",
-                    dir.display(),
-                    RETRY.as_secs()
-                ),
-                Ok(()) if before => tracing::info!("retained messages are written again"),
-                _ => {}
-            }
+        };
+        // Not while a file is being written: the shutdown would not wait for it, nor learn that it failed.
+        tokio::select! {
+            () = pause => {}
+            _ = stop.wait_for(|stop| *stop) => return,
         }
-    };
-    tokio::select! {
-        () = keep => {}
-        _ = stop.wait_for(|stop| *stop) => {}
+        let before = failed;
+        let result = flush(&hub, &dir).await;
+        failed = result.is_err();
+        match result {
+            Err(why) if !before => tracing::warn!(
+                "retained messages cannot be written into {}: {why}; make room or rights there; tried again every {} s, and until then they would not survive a restart",
+                dir.display(),
+                RETRY.as_secs()
+            ),
+            Ok(()) if before => tracing::info!("retained messages are written again"),
+            _ => {}
+        }
     }
 }
 
-/// Writes all files that are behind.
+/// Writes all files that are behind. One that cannot be written does not keep the others from it; the first failure is
+/// returned.
 pub(crate) async fn flush(hub: &Arc<Hub>, dir: &Path) -> std::io::Result<()> {
-    while let Some((shard, entries)) = hub.take_dirty() {
+    let mut result = Ok(());
+    for shard in 0..SHARDS {
+        let Some(entries) = hub.take_dirty(shard) else { continue };
         let dir = dir.to_owned();
         let written = tokio::task::spawn_blocking(move || store::save(&dir, shard, entries.into_iter())).await;
         match written.unwrap_or_else(|_| Err(std::io::Error::other("the writer failed"))) {
@@ -66,9 +70,9 @@ pub(crate) async fn flush(hub: &Arc<Hub>, dir: &Path) -> std::io::Result<()> {
             Err(why) => {
                 hub.set_dirty(shard);
                 hub.counters.retained_failures.fetch_add(1, Relaxed);
-                return Err(why);
+                result = result.and(Err(why));
             }
         }
     }
-    Ok(())
+    result
 }

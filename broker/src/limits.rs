@@ -34,6 +34,8 @@ pub struct Limits {
     pub inflight_qos2: usize,
     /// QoS 1 messages to one client that wait for their PUBACK. At the limit that client's other messages wait.
     pub inflight_qos1: usize,
+    /// Bytes of these messages. Beyond, that client's other messages wait.
+    pub inflight_bytes: usize,
     /// Retained messages.
     pub retained_count: usize,
     /// Bytes (topic and payload) of all retained messages.
@@ -73,6 +75,7 @@ impl Default for Limits {
             messages_per_second: 0,
             inflight_qos2: 64,
             inflight_qos1: 64,
+            inflight_bytes: 128 * 1024,
             retained_count: 4096,
             retained_bytes: 4 * 1024 * 1024,
             parked_sessions: 32,

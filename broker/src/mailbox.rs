@@ -1,12 +1,13 @@
 //! The messages that wait for one client: a bounded queue. Publishers put in, the client's connection takes out.
 //!
 //! What happens when a client does not keep up, in this order:
-//! 1. its mailbox fills. From half full on it is *congested*: publishers with more to say wait for it, for
-//!    [`PATIENCE`] at most, so a client that only breathes loses nothing;
-//! 2. one that has not emptied it to a quarter by then is *slow*: nobody waits for it any more, until it has;
+//! 1. its mailbox fills. From half full on it is *congested*: publishers with more to say wait for it, so a client that
+//!    only breathes loses nothing;
+//! 2. one that has not emptied it to a quarter [`PATIENCE`] later is *slow*: nobody waits for it any more, until it has.
+//!    That time runs for all of them at once, so a crowd holds up nobody for longer than one does;
 //! 3. a full mailbox loses its oldest messages, which are counted: the newest are those that are true.
 //!
-//! All mailboxes together have a budget. Beyond it, each may hold its share of it only.
+//! All mailboxes together have a budget. Beyond it, each may hold its share of it only, and is full with that.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -21,7 +22,8 @@ use crate::{Limits, lock};
 
 /// How long publishers wait for a client that has half a mailbox of messages to read.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
-/// What a mailbox may hold however little is left of the budget.
+/// What a mailbox may hold however little is left of the budget. (A single message may be larger, until the budget is
+/// exceeded twice.)
 const LEAST: usize = 4 * 1024;
 
 /// What all mailboxes may hold together.
@@ -63,6 +65,12 @@ impl Budget {
         }
         (self.all / self.boxes.load(Relaxed).max(1)).clamp(LEAST, self.each.max(LEAST))
     }
+
+    /// Whether an empty mailbox may hold a message of this cost.
+    fn has_room(&self, cost: usize, allowance: usize) -> bool {
+        let used = self.used.load(Relaxed);
+        cost <= allowance || (cost <= self.each && used.saturating_add(cost) <= self.all.saturating_mul(2))
+    }
 }
 
 /// What became of a message.
@@ -90,7 +98,21 @@ struct Inner {
     bytes: usize,
     /// The client is not connected: QoS 0 is not kept for it, and nobody waits.
     away: bool,
+    /// Since when it is more than half full, if it has not been emptied since.
+    full_since: Option<Instant>,
     slow: bool,
+}
+
+impl Inner {
+    /// Whether publishers should wait. Notes since when, and when they need not any more.
+    fn is_congested(&mut self, allowance: usize) -> bool {
+        if self.away || self.slow || self.bytes <= allowance / 2 {
+            return false;
+        }
+        let now = Instant::now();
+        self.slow = now >= *self.full_since.get_or_insert(now) + PATIENCE;
+        !self.slow
+    }
 }
 
 impl Mailbox {
@@ -111,14 +133,14 @@ impl Mailbox {
         while inner.bytes.saturating_add(cost) > allowance && self.drop_oldest(&mut inner) {
             put.lost = put.lost.saturating_add(1);
         }
-        if inner.queue.is_empty() && cost > allowance.max(self.budget.each) {
+        if inner.queue.is_empty() && !self.budget.has_room(cost, allowance) {
             put.lost = put.lost.saturating_add(1);
             return put;
         }
         inner.queue.push_back(post);
         inner.bytes = inner.bytes.saturating_add(cost);
         self.budget.take(cost);
-        put.congested = !inner.away && !inner.slow && inner.bytes > self.budget.each / 2;
+        put.congested = inner.is_congested(allowance);
         let first = inner.queue.len() == 1;
         drop(inner);
         if first {
@@ -127,18 +149,23 @@ impl Mailbox {
         put
     }
 
-    /// Moves up to `most` messages to `held`.
-    pub fn take(&self, most: usize, held: &mut VecDeque<Post>) {
+    /// Moves up to `most` messages to `held`, and not many more `bytes`: what was taken is not in the budget.
+    pub fn take(&self, most: usize, bytes: usize, held: &mut VecDeque<Post>) {
         let mut inner = lock(&self.inner);
+        let mut room = bytes;
         for _ in 0..most {
             let Some(post) = self.pop(&mut inner) else { break };
+            room = room.saturating_sub(post.letter.cost());
             held.push_back(post);
+            if room == 0 {
+                break;
+            }
         }
         if inner.queue.is_empty() && inner.queue.capacity() > 64 {
             inner.queue = VecDeque::new();
         }
-        if inner.bytes <= self.budget.each / 4 {
-            inner.slow = false;
+        if self.is_emptied(&inner) {
+            (inner.slow, inner.full_since) = (false, None);
             drop(inner);
             self.emptied.notify_waiters();
         }
@@ -155,19 +182,21 @@ impl Mailbox {
         lock(&self.inner).queue.is_empty()
     }
 
-    /// For publishers that have waited since `since`: resolves when the mailbox is emptied to a quarter, or is known to
-    /// be slow. May be dropped and called again.
-    pub async fn emptied(&self, since: Instant) {
+    /// For publishers that wait: resolves when the mailbox is emptied to a quarter, or is known to be slow. May be
+    /// dropped and called again.
+    pub async fn emptied(&self) {
         let emptied = self.emptied.notified();
         tokio::pin!(emptied);
         emptied.as_mut().enable();
-        let waits = {
+        let since = {
             let inner = lock(&self.inner);
-            inner.bytes > self.budget.each / 4 && !inner.slow && !inner.away
+            inner.full_since.filter(|_| !inner.slow && !inner.away)
         };
-        if waits && timeout_at(since + PATIENCE, emptied).await.is_err() {
+        if let Some(since) = since
+            && timeout_at(since + PATIENCE, emptied).await.is_err()
+        {
             let mut inner = lock(&self.inner);
-            inner.slow = inner.bytes > self.budget.each / 4;
+            inner.slow = !self.is_emptied(&inner);
             drop(inner);
             self.emptied.notify_waiters();
         }
@@ -177,6 +206,7 @@ impl Mailbox {
     pub fn set_away(&self, away: bool) {
         let mut inner = lock(&self.inner);
         inner.away = away;
+        (inner.slow, inner.full_since) = (false, None);
         if away {
             let all = std::mem::take(&mut inner.queue);
             let before = (all.len(), inner.bytes);
@@ -187,6 +217,10 @@ impl Mailbox {
             drop(inner);
             self.emptied.notify_waiters();
         }
+    }
+
+    fn is_emptied(&self, inner: &Inner) -> bool {
+        inner.bytes <= self.budget.allowance() / 4
     }
 
     fn pop(&self, inner: &mut Inner) -> Option<Post> {
@@ -229,7 +263,7 @@ mod tests {
         let (mailbox, budget) = mailbox(1000, 10_000);
         let lost: u64 = (0..20_u8).map(|i| mailbox.put(post(&[i; 33], 1)).lost).sum();
         let mut held = VecDeque::new();
-        mailbox.take(100, &mut held);
+        mailbox.take(100, usize::MAX, &mut held);
         assert_eq!((held.len(), lost), (10, 10));
         assert_eq!(budget.used(), (0, 0));
     }
@@ -261,7 +295,7 @@ mod tests {
         mailbox.put(post(b"0", 0));
         mailbox.put(post(b"1", 1));
         let mut held = VecDeque::new();
-        mailbox.take(100, &mut held);
+        mailbox.take(100, usize::MAX, &mut held);
         assert_eq!(held.iter().map(|post| post.qos).collect::<Vec<_>>(), [1, 1]);
     }
 
@@ -269,9 +303,39 @@ mod tests {
     async fn publishers_wait_once_for_a_client_that_does_not_read() {
         let (mailbox, _) = mailbox(1000, 10_000);
         while !mailbox.put(post(&[0; 33], 1)).congested {}
-        mailbox.emptied(Instant::now()).await;
+        mailbox.emptied().await;
         assert!(!mailbox.put(post(&[0; 33], 1)).congested, "it is slow now");
-        mailbox.take(100, &mut VecDeque::new());
+        mailbox.take(100, usize::MAX, &mut VecDeque::new());
         while !mailbox.put(post(&[0; 33], 1)).congested {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_that_publishers_wait_runs_for_all_mailboxes_at_once() {
+        let budget = Budget::new(&Limits { queue_bytes: 1000, queues_bytes: 10_000, ..Limits::default() });
+        let boxes = [Mailbox::new(&budget), Mailbox::new(&budget)];
+        boxes.iter().for_each(|mailbox| while !mailbox.put(post(&[0; 33], 1)).congested {});
+        boxes[0].emptied().await;
+        assert!(boxes.iter().all(|mailbox| !mailbox.put(post(&[0; 33], 1)).congested), "both are slow now");
+    }
+
+    #[test]
+    fn publishers_wait_for_a_mailbox_that_may_hold_its_share_only() {
+        let budget = Budget::new(&Limits { queue_bytes: 100_000, queues_bytes: 20_000, ..Limits::default() });
+        let boxes = [Mailbox::new(&budget), Mailbox::new(&budget)];
+        while budget.used().1 < 20_000 {
+            boxes[0].put(post(&[0; 33], 1));
+        }
+        while !boxes[1].put(post(&[0; 33], 1)).congested {}
+        boxes[1].take(1000, usize::MAX, &mut VecDeque::new());
+        assert_eq!(boxes[1].put(post(&[0; 33], 1)), Put::default());
+    }
+
+    #[test]
+    fn large_messages_do_not_go_past_the_budget_for_ever() {
+        let budget = Budget::new(&Limits { queue_bytes: 10_000, queues_bytes: 20_000, ..Limits::default() });
+        let boxes: Vec<_> = (0..100).map(|_| Mailbox::new(&budget)).collect();
+        let lost: u64 = boxes.iter().map(|mailbox| mailbox.put(post(&[0; 9000], 1)).lost).sum();
+        assert_eq!((budget.used().0, lost), (4, 96));
+        assert!(budget.used().1 <= 40_000);
     }
 }

@@ -58,6 +58,14 @@ impl Places {
     }
 }
 
+/// Resolves when the place, if there is one, is needed by somebody else.
+pub(crate) async fn turned_out(place: Option<&Place>) {
+    match place {
+        Some(place) => place.turned_out.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         lock(&self.places.taken).by.remove(&self.number);

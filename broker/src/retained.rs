@@ -113,13 +113,14 @@ impl Retained {
         self.dirty.contains(&true)
     }
 
-    /// The next file that is behind, with what belongs into it; it counts as written from now on.
-    pub fn take_dirty(&mut self) -> Option<(usize, Vec<Entry>)> {
-        let shard = self.dirty.iter().position(|dirty| *dirty)?;
-        self.dirty[shard] = false;
+    /// What belongs into a file, if that is behind; it counts as written from now on.
+    pub fn take_dirty(&mut self, shard: usize) -> Option<Vec<Entry>> {
+        if !std::mem::take(self.dirty.get_mut(shard)?) {
+            return None;
+        }
         let ours = self.map.values().filter(|kept| kept.shard.is_some_and(|of| usize::from(of) == shard));
         let entry = |kept: &Kept| Entry { topic: kept.topic.clone(), payload: kept.payload.clone(), qos: kept.qos };
-        Some((shard, ours.map(entry).collect()))
+        Some(ours.map(entry).collect())
     }
 
     /// The value of a topic.
@@ -150,21 +151,21 @@ impl Retained {
     }
 
     /// The messages that match and have not changed since `seq`, after a topic, in topic order; a page may be empty and
-    /// still have a next one.
-    pub fn page(&self, filter: &str, seq: u64, after: Option<&Arc<str>>) -> Page {
+    /// still have a next one. It has at most `most` messages.
+    pub fn page(&self, filter: &str, seq: u64, after: Option<&Arc<str>>, most: usize) -> Page {
         if !filter.contains(['+', '#']) {
             let kept = self.map.get(filter).filter(|kept| kept.seq <= seq);
             return Page { messages: kept.cloned().into_iter().collect(), after: None };
         }
         let mut page = Page::default();
         let start = after.map_or(Bound::Unbounded, |topic| Bound::Excluded(&**topic));
-        let mut bytes = 0_usize;
+        let (mut bytes, most) = (0_usize, most.clamp(1, PAGE_MESSAGES));
         for (looks, (name, kept)) in self.map.range::<str, _>((start, Bound::Unbounded)).enumerate() {
             if kept.seq <= seq && topic::matches(name, filter) {
                 bytes = bytes.saturating_add(kept.payload.len());
                 page.messages.push(kept.clone());
             }
-            if looks + 1 >= PAGE_LOOKS || page.messages.len() >= PAGE_MESSAGES || bytes >= PAGE_BYTES {
+            if looks + 1 >= PAGE_LOOKS || page.messages.len() >= most || bytes >= PAGE_BYTES {
                 page.after = Some(name.clone());
                 break;
             }
@@ -180,7 +181,7 @@ mod tests {
     fn all(store: &Retained, filter: &str) -> usize {
         let (mut n, mut after) = (0, None);
         loop {
-            let page = store.page(filter, u64::MAX, after.as_ref());
+            let page = store.page(filter, u64::MAX, after.as_ref(), usize::MAX);
             n += page.messages.len();
             after = page.after;
             if after.is_none() {
@@ -223,7 +224,7 @@ mod tests {
         let seq = store.seq();
         store.put("b", b"2", 0, Owner::Agent);
         store.put("c", b"1", 0, Owner::Agent);
-        let page = store.page("#", seq, None);
+        let page = store.page("#", seq, None, usize::MAX);
         assert_eq!(page.messages.iter().map(|kept| &*kept.topic).collect::<Vec<_>>(), ["a"]);
     }
 
@@ -234,12 +235,11 @@ mod tests {
         store.put("mine", b"1", 0, Owner::Agent);
         assert!(!store.is_dirty());
         store.put("theirs", b"1", 0, Owner::Client(&limits));
-        let (shard, kept) = store.take_dirty().unwrap();
-        assert_eq!(shard, shard_of("theirs"));
+        let kept = store.take_dirty(shard_of("theirs")).unwrap();
         assert_eq!(kept.iter().map(|kept| &*kept.topic).collect::<Vec<_>>(), ["theirs"]);
         assert!(!store.is_dirty());
         store.put("theirs", b"", 0, Owner::Agent);
-        let (_, kept) = store.take_dirty().unwrap();
+        let kept = store.take_dirty(shard_of("theirs")).unwrap();
         assert!(kept.is_empty(), "what is cleared leaves its file");
     }
 }

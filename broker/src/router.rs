@@ -119,7 +119,7 @@ mod tests {
         router.spread("a/b", b"x", 2);
         router.spread("a/c", b"x", 1);
         let mut held = VecDeque::new();
-        mailbox.take(10, &mut held);
+        mailbox.take(10, usize::MAX, &mut held);
         assert_eq!(held.iter().map(|post| post.qos).collect::<Vec<_>>(), [1, 0]);
     }
 }

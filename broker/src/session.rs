@@ -19,6 +19,8 @@ use crate::router::Number;
 
 /// Messages taken from the mailbox at a time.
 const HELD: usize = 128;
+/// Packet ids are 65 535.
+const MOST_IN_FLIGHT: usize = 32 * 1024;
 
 /// Retained messages that are still to be sent for a filter: those that have not changed since `seq`.
 struct Recall {
@@ -52,6 +54,8 @@ pub(crate) struct Session {
     recalls: VecDeque<Recall>,
     held: VecDeque<Post>,
     unacked: VecDeque<Unacked>,
+    /// What these messages cost.
+    unacked_bytes: usize,
     last_pkid: u16,
     /// How many messages the client has acknowledged.
     pub acknowledgements: u64,
@@ -71,6 +75,7 @@ impl Session {
             recalls: VecDeque::new(),
             held: VecDeque::new(),
             unacked: VecDeque::new(),
+            unacked_bytes: 0,
             last_pkid: 0,
             acknowledgements: 0,
             unreleased: HashSet::new(),
@@ -152,7 +157,8 @@ impl Session {
     /// A PUBACK. An unknown one is ignored: it may be from before a resumed session.
     pub fn acknowledged(&mut self, pkid: u16) {
         if let Some(at) = self.unacked.iter().position(|unacked| unacked.pkid == pkid) {
-            self.unacked.remove(at);
+            let cost = self.unacked.remove(at).map_or(0, |unacked| unacked.letter.cost());
+            self.unacked_bytes = self.unacked_bytes.saturating_sub(cost);
             self.acknowledgements = self.acknowledgements.wrapping_add(1);
         }
         if self.unacked.is_empty() && self.unacked.capacity() > 16 {
@@ -162,8 +168,10 @@ impl Session {
 
     /// Whether nothing more can be sent until the client acknowledges something.
     pub fn waits_for_acknowledgement(&self) -> bool {
-        let full = self.unacked.len() >= self.hub.limits.inflight_qos1;
-        full && (!self.held.is_empty() || self.inbox.as_ref().is_some_and(|inbox| !inbox.mailbox.is_empty()))
+        !self.may_send()
+            && (!self.held.is_empty()
+                || !self.recalls.is_empty()
+                || self.inbox.as_ref().is_some_and(|inbox| !inbox.mailbox.is_empty()))
     }
 
     /// Whether there is use for more messages.
@@ -192,7 +200,7 @@ impl Session {
         while self.has_room(out) {
             let Some(post) = self.held.pop_front() else {
                 let Some(inbox) = &self.inbox else { break };
-                inbox.mailbox.take(HELD, &mut self.held);
+                inbox.mailbox.take(HELD, self.hub.limits.outbound_bytes, &mut self.held);
                 if self.held.is_empty() {
                     break;
                 }
@@ -207,7 +215,11 @@ impl Session {
 
     /// Sends one page; true when there is another.
     fn send_retained(&mut self, recall: &mut Recall, out: &mut BytesMut) -> bool {
-        let page = self.hub.retained(&recall.filter, recall.seq, recall.after.as_ref());
+        let most = match recall.qos {
+            0 => usize::MAX,
+            _ => self.hub.limits.inflight_qos1.saturating_sub(self.unacked.len()),
+        };
+        let page = self.hub.retained(&recall.filter, recall.seq, recall.after.as_ref(), most);
         recall.after = page.after;
         for kept in page.messages {
             let letter = Letter::new(&kept.topic, &kept.payload);
@@ -217,7 +229,13 @@ impl Session {
     }
 
     fn has_room(&self, out: &BytesMut) -> bool {
-        out.len() < self.hub.limits.outbound_bytes && self.unacked.len() < self.hub.limits.inflight_qos1
+        out.len() < self.hub.limits.outbound_bytes && self.may_send()
+    }
+
+    /// Whether the client has acknowledged enough for more.
+    fn may_send(&self) -> bool {
+        let limits = &self.hub.limits;
+        self.unacked.len() < limits.inflight_qos1.min(MOST_IN_FLIGHT) && self.unacked_bytes < limits.inflight_bytes
     }
 
     fn send(&mut self, post: Post, out: &mut BytesMut) {
@@ -226,11 +244,12 @@ impl Session {
         let pkid = (qos > 0).then(|| self.free_pkid());
         letter::write_publish(out, &letter, Delivery { pkid, retain, dup: false });
         if let Some(pkid) = pkid {
+            self.unacked_bytes = self.unacked_bytes.saturating_add(letter.cost());
             self.unacked.push_back(Unacked { pkid, letter, retain });
         }
     }
 
-    /// A packet id not in use; there is one, since far fewer than 65 535 are in flight.
+    /// A packet id not in use; there is one, see [`MOST_IN_FLIGHT`].
     fn free_pkid(&mut self) -> u16 {
         loop {
             self.last_pkid = self.last_pkid.checked_add(1).unwrap_or(1);

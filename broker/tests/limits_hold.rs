@@ -234,3 +234,112 @@ async fn who_takes_all_room_for_filters_leaves_a_few_for_everybody() {
     assert_eq!(home.broker.counters().subscriptions, 3);
     assert!(other.subscribe(&filters[..12]).await.iter().all(|code| *code == 0), "the room came back");
 }
+
+#[tokio::test]
+async fn messages_in_flight_are_bounded_by_their_bytes_too() {
+    let home = home_with(|limits| limits.inflight_bytes = 100_000).await;
+    let mut client = home.client("one").await;
+    client.subscribe(&[("a", 1)]).await;
+    let payload = "x".repeat(60_000);
+    for _ in 0..5 {
+        home.broker.publish("a", &payload, 1, false);
+    }
+    let (first, second) = (client.message().await, client.message().await);
+    client.ping().await;
+    client.send(&ack(PUBACK, first.pkid)).await;
+    let third = client.message().await;
+    client.ping().await;
+    client.send(&[ack(PUBACK, second.pkid), ack(PUBACK, third.pkid)].concat()).await;
+    client.take().await;
+    client.take().await;
+}
+
+#[tokio::test]
+async fn retained_messages_keep_to_the_limit_of_those_in_flight() {
+    let home = home_with(|limits| limits.inflight_qos1 = 3).await;
+    for i in 0..20 {
+        home.says(&format!("r/{i}"), "x", 1, true);
+    }
+    let mut client = home.client("one").await;
+    client.subscribe(&[("r/#", 1)]).await;
+    let mut taken = Vec::new();
+    for _ in 0..3 {
+        taken.push(client.message().await);
+    }
+    client.ping().await;
+    for message in taken {
+        client.send(&ack(PUBACK, message.pkid)).await;
+    }
+    for _ in 3..20 {
+        client.take().await;
+    }
+}
+
+#[tokio::test]
+async fn who_acknowledges_no_retained_message_is_dropped() {
+    let home = home_with(|limits| {
+        limits.inflight_qos1 = 3;
+        limits.ack_deadline = Duration::from_millis(200);
+    })
+    .await;
+    for i in 0..20 {
+        home.says(&format!("r/{i}"), "x", 1, true);
+    }
+    let mut client = home.client("one").await;
+    client.subscribe(&[("r/#", 1)]).await;
+    for _ in 0..3 {
+        client.message().await;
+    }
+    assert!(client.is_closed().await);
+    home.until(|counters| counters.refused(Refusal::Unacknowledged) == 1).await;
+}
+
+#[tokio::test]
+async fn who_dawdles_over_a_large_connect_makes_room_for_others() {
+    let home = home_with(|limits| limits.large_packets = 2).await;
+    let packet = connect_with(CLEAN | USER, &[b"x", &[b'u'; 60_000]]);
+    let mut dawdlers = Vec::new();
+    for _ in 0..3 {
+        let mut client = home.raw().await;
+        client.send(&packet[..40_000]).await;
+        dawdlers.push(client);
+    }
+    home.until(|counters| counters.refused(Refusal::SlowWriter) == 1).await;
+    home.client("good").await.ping().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_its_rate_is_not_dropped_for_acknowledgements_that_wait_with_it() {
+    let home = home_with(|limits| {
+        limits.messages_per_second = 10;
+        limits.inflight_qos1 = 2;
+        limits.ack_deadline = Duration::from_millis(500);
+    })
+    .await;
+    let mut client = home.client("one").await;
+    client.subscribe(&[("a", 1)]).await;
+    for _ in 0..4 {
+        home.says("a", "x", 1, false);
+    }
+    let (first, second) = (client.message().await, client.message().await);
+    let mut said = publish("b", b"x", 0, 0, false).repeat(20);
+    said.extend([ack(PUBACK, first.pkid), ack(PUBACK, second.pkid)].concat());
+    client.send(&said).await;
+    client.take().await;
+    client.take().await;
+}
+
+#[tokio::test]
+async fn a_deadline_of_any_length_is_taken() {
+    let home = home_with(|limits| {
+        (limits.packet_deadline, limits.write_deadline, limits.ack_deadline) =
+            (Duration::MAX, Duration::MAX, Duration::MAX);
+    })
+    .await;
+    let mut client = home.client("one").await;
+    let packet = publish("a", b"x", 1, 1, false);
+    client.send(&packet[..3]).await;
+    home.until(|counters| counters.bytes_in >= 3).await;
+    client.send(&packet[3..]).await;
+    client.acknowledged(PUBACK, 1).await;
+}

@@ -126,3 +126,44 @@ async fn what_belongs_to_somebody_else_by_now_is_not_restored() {
     let home = home_with_rights(dir.path(), |topic| !topic.starts_with("other/")).await;
     assert_eq!(home.broker.counters().retained_count, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_shutdown_waits_for_a_file_that_is_being_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = home_on(dir.path(), |limits| {
+        limits.flush_after = Duration::ZERO;
+        limits.retained_bytes = usize::MAX;
+        limits.packet_bytes = 1 << 28;
+    })
+    .await;
+    home.client("c").await.says("large", &"x".repeat(40_000_000), 1, true).await;
+    let is_being_written = || {
+        std::fs::read_dir(dir.path())
+            .unwrap()
+            .any(|entry| entry.unwrap().path().extension().is_some_and(|e| e == "tmp"))
+    };
+    soon(async {
+        let mut again = tokio::time::interval(Duration::from_millis(1));
+        while !is_being_written() {
+            again.tick().await;
+        }
+    })
+    .await;
+    home.broker.shutdown().await;
+    assert!(!is_being_written());
+    assert_eq!(home.broker.counters().retained_writes, 1);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_does_not_keep_the_others_from_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = home_on(dir.path(), |_| {}).await;
+    std::fs::create_dir_all(dir.path().join(".retained-00.jsonl.tmp/in-the-way")).unwrap();
+    let mut client = home.client("c").await;
+    for i in 0..100 {
+        client.says(&format!("t{i}"), "x", 1, true).await;
+    }
+    home.broker.shutdown().await;
+    assert_eq!(home.broker.counters().retained_writes, 15);
+    assert!(home.broker.counters().retained_failures > 0);
+}

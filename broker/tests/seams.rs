@@ -108,3 +108,10 @@ async fn a_handshake_that_fails_or_never_ends_hurts_nobody() {
     assert_eq!(answer(&broker, &connect_with(0xc2, &[b"id", b"ada", b"right"])).await, [0x20, 2, 0, 0]);
     soon(broker.shutdown()).await;
 }
+
+#[tokio::test]
+async fn after_a_shutdown_nothing_listens() {
+    let broker = broker();
+    soon(broker.shutdown()).await;
+    assert!(broker.listen("127.0.0.1:0".parse().unwrap()).await.is_err());
+}
