@@ -17,6 +17,9 @@ pub(crate) const ROOT: &str = "$SYS";
 /// As mosquitto's `sys_interval`.
 const INTERVAL: Duration = Duration::from_secs(10);
 
+/// A new subscription gets figures that are at most so old: thousands of them in one packet are not worked out anew each.
+pub(crate) const FRESH: Duration = Duration::from_millis(100);
+
 /// Whether a filter is about these topics.
 pub(crate) fn is_of(filter: &str) -> bool {
     filter.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
