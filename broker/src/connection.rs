@@ -182,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         loop {
             let (pause, took) = self.packets()?;
             let session = session(&mut self.presence)?;
-            session.advance(&mut self.wire.out);
+            let more = session.advance(&mut self.wire.out);
 
             if pause != Pause::Partial {
                 large = None;
@@ -205,7 +205,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 },
                 () = session.mail(), if mail => {}
                 () = emptied(self.congested.as_ref()), if pause == Pause::Congested => self.congested = None,
-                () = tokio::task::yield_now(), if pause == Pause::Turn => {}
+                () = tokio::task::yield_now(), if more || pause == Pause::Turn => {}
                 () = places::turned_out(large.as_ref()) => return Err(Refusal::SlowWriter.into()),
                 () = leave.notified() => return Err(End::TakenOver),
                 _ = self.shutdown.wait_for(|stop| *stop) => return Err(End::Shutdown),

@@ -3,7 +3,7 @@
 //! One lock orders the retained store and the mailboxes, so that a topic's last retained value is always the one that
 //! subscribers saw last. It is held for about a microsecond and never over an await.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -37,8 +37,8 @@ pub(crate) struct Hub {
     pub watched: Notify,
     pub rights: Arc<dyn Rights>,
     pub started: Instant,
-    /// See [`sys::publish`].
-    pub figures_said: AtomicU64,
+    /// When the figures were last worked out for a new subscription.
+    sys_published: Mutex<Option<Instant>>,
     tap: Arc<dyn Tap>,
     state: Mutex<State>,
 }
@@ -75,7 +75,7 @@ impl Hub {
             watched,
             rights,
             started: Instant::now(),
-            figures_said: AtomicU64::new(0),
+            sys_published: Mutex::default(),
             tap,
             state,
         }
@@ -165,7 +165,9 @@ impl Hub {
     /// a few each client may have in any case.
     pub fn subscribe(&self, filter: &str, session: Number, qos: u8, held: usize) -> Option<u64> {
         if sys::is_of(filter) {
-            sys::publish(self);
+            if self.is_sys_stale() {
+                sys::publish(self);
+            }
             self.watched.notify_one();
         }
         let mut state = lock(&self.state);
@@ -203,6 +205,17 @@ impl Hub {
 
     pub fn set_dirty(&self, shard: usize) {
         lock(&self.state).retained.set_dirty(shard);
+    }
+
+    /// Whether the figures are older than [`sys::FRESH`]; then they count as published now.
+    fn is_sys_stale(&self) -> bool {
+        let mut published = lock(&self.sys_published);
+        let now = Instant::now();
+        let stale = published.is_none_or(|at| now.duration_since(at) >= sys::FRESH);
+        if stale {
+            *published = Some(now);
+        }
+        stale
     }
 
     /// Whether somebody listens below `$SYS`.

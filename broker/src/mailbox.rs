@@ -96,6 +96,8 @@ pub(crate) struct Mailbox {
 struct Inner {
     queue: VecDeque<Post>,
     bytes: usize,
+    /// Messages that ever went out of it.
+    gone: u64,
     /// The client is not connected: QoS 0 is not kept for it, and nobody waits.
     away: bool,
     /// Since when it is more than half full, if it has not been emptied since.
@@ -178,6 +180,12 @@ impl Mailbox {
         }
     }
 
+    /// Messages that ever went out of it, and those that ever came in.
+    pub fn passed(&self) -> (u64, u64) {
+        let inner = lock(&self.inner);
+        (inner.gone, inner.gone.saturating_add(inner.queue.len() as u64))
+    }
+
     pub fn is_empty(&self) -> bool {
         lock(&self.inner).queue.is_empty()
     }
@@ -212,6 +220,7 @@ impl Mailbox {
             let before = (all.len(), inner.bytes);
             inner.queue = all.into_iter().filter(|post| post.qos > 0).collect();
             inner.bytes = inner.queue.iter().map(|post| post.letter.cost()).sum();
+            inner.gone = inner.gone.saturating_add((before.0 - inner.queue.len()) as u64);
             let gone = (before.0 - inner.queue.len(), before.1.saturating_sub(inner.bytes));
             self.budget.give_back(gone.0, gone.1);
             drop(inner);
@@ -226,6 +235,7 @@ impl Mailbox {
     fn pop(&self, inner: &mut Inner) -> Option<Post> {
         let post = inner.queue.pop_front()?;
         let cost = post.letter.cost();
+        inner.gone = inner.gone.saturating_add(1);
         inner.bytes = inner.bytes.saturating_sub(cost);
         self.budget.give_back(1, cost);
         Some(post)

@@ -158,9 +158,15 @@ impl Retained {
             return Page { messages: kept.cloned().into_iter().collect(), after: None };
         }
         let mut page = Page::default();
-        let start = after.map_or(Bound::Unbounded, |topic| Bound::Excluded(&**topic));
+        // What matches begins with the levels before the first wildcard.
+        let levels = filter.find(['+', '#']).and_then(|wildcard| filter.get(..wildcard)).unwrap_or_default();
+        let prefix = levels.strip_suffix('/').unwrap_or(levels);
+        let start = after.map_or(Bound::Included(prefix), |topic| Bound::Excluded(&**topic));
         let (mut bytes, most) = (0_usize, most.clamp(1, PAGE_MESSAGES));
         for (looks, (name, kept)) in self.map.range::<str, _>((start, Bound::Unbounded)).enumerate() {
+            if !name.starts_with(prefix) {
+                break;
+            }
             if kept.seq <= seq && topic::matches(name, filter) {
                 bytes = bytes.saturating_add(kept.payload.len());
                 page.messages.push(kept.clone());
@@ -198,6 +204,21 @@ mod tests {
             store.put(&format!("b/{i}"), b"x", 0, Owner::Agent);
         }
         assert_eq!((all(&store, "#"), all(&store, "b/+"), all(&store, "b/7"), all(&store, "c/#")), (3000, 1500, 1, 0));
+    }
+
+    #[test]
+    fn pages_look_at_what_may_match_only() {
+        let mut store = Retained::default();
+        for i in 0..PAGE_LOOKS {
+            store.put(&format!("a/{i}"), b"x", 0, Owner::Agent);
+        }
+        for topic in ["b", "b-", "b/1", "b/2", "/b", "c"] {
+            store.put(topic, b"x", 0, Owner::Agent);
+        }
+        let page = store.page("b/#", u64::MAX, None, usize::MAX);
+        let topics: Vec<_> = page.messages.iter().map(|kept| &*kept.topic).collect();
+        assert_eq!((topics, page.after), (vec!["b", "b/1", "b/2"], None));
+        assert_eq!((all(&store, "/+"), all(&store, "+/b"), all(&store, "+/1"), all(&store, "#")), (1, 1, 2, 518));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a client has with the broker, for as long as its session lasts: subscriptions, messages on their way to it,
 //! QoS 2 messages on their way from it. No I/O: the connection takes the bytes that it wrote.
 //!
-//! Messages to the client go `mailbox → held → out`. They stay in the mailbox while retained messages come first,
+//! Messages to the client go `mailbox → held → out`. They stay in the mailbox while older retained messages come first,
 //! while `Limits::inflight_qos1` messages wait for their PUBACK, or while `out` is full.
 
 use std::collections::{HashSet, VecDeque};
@@ -19,6 +19,8 @@ use crate::router::Number;
 
 /// Messages taken from the mailbox at a time.
 const HELD: usize = 128;
+/// Pages of retained messages that are looked through in a row.
+const PAGES: usize = 4;
 /// Packet ids are 65 535.
 const MOST_IN_FLIGHT: usize = 32 * 1024;
 
@@ -27,6 +29,8 @@ struct Recall {
     filter: Box<str>,
     qos: u8,
     seq: u64,
+    /// The messages that were in the mailbox before it, which come first: none may come after a newer one of its topic.
+    later_than: u64,
     after: Option<Arc<str>>,
 }
 
@@ -87,6 +91,8 @@ impl Session {
         self.client = client;
         if let Some(inbox) = &self.inbox {
             inbox.mailbox.set_away(false);
+            let (_, came_in) = inbox.mailbox.passed();
+            self.recalls.iter_mut().for_each(|recall| recall.later_than = came_in);
         }
         for unacked in &self.unacked {
             let how = Delivery { pkid: Some(unacked.pkid), retain: unacked.retain, dup: true };
@@ -141,7 +147,9 @@ impl Session {
             self.filters.push(filter.into());
         }
         self.recalls.retain(|recall| *recall.filter != *filter);
-        self.recalls.push_back(Recall { filter: filter.into(), qos, seq, after: None });
+        // What came in since is newer than what is retained as of `seq`: no harm if it comes first.
+        let (_, later_than) = inbox.mailbox.passed();
+        self.recalls.push_back(Recall { filter: filter.into(), qos, seq, later_than, after: None });
         Ok(())
     }
 
@@ -187,17 +195,22 @@ impl Session {
         }
     }
 
-    /// Writes what can be written: retained messages, then live ones.
-    pub fn advance(&mut self, out: &mut BytesMut) {
-        while let Some(mut recall) = self.recalls.pop_front() {
-            if !self.has_room(out) {
-                return self.recalls.push_front(recall);
-            }
-            if self.send_retained(&mut recall, out) {
-                self.recalls.push_front(recall);
-            }
-        }
+    /// Writes what can be written, in order: what was there before a subscription, what was retained then, what came
+    /// later. Returns whether there is more to do, after others had their turn.
+    pub fn advance(&mut self, out: &mut BytesMut) -> bool {
+        let mut pages = 0;
         while self.has_room(out) {
+            let due = self.held.is_empty() && self.recalls.front().is_some_and(|recall| is_due(recall, &self.inbox));
+            if due && let Some(mut recall) = self.recalls.pop_front() {
+                if self.send_retained(&mut recall, out) {
+                    self.recalls.push_front(recall);
+                }
+                pages += 1;
+                if pages == PAGES {
+                    return true;
+                }
+                continue;
+            }
             let Some(post) = self.held.pop_front() else {
                 let Some(inbox) = &self.inbox else { break };
                 inbox.mailbox.take(HELD, self.hub.limits.outbound_bytes, &mut self.held);
@@ -211,6 +224,7 @@ impl Session {
         if self.held.is_empty() && self.held.capacity() > 16 {
             self.held = VecDeque::new();
         }
+        false
     }
 
     /// Sends one page; true when there is another.
@@ -258,6 +272,10 @@ impl Session {
             }
         }
     }
+}
+
+fn is_due(recall: &Recall, inbox: &Option<Inbox>) -> bool {
+    inbox.as_ref().is_none_or(|inbox| inbox.mailbox.passed().0 >= recall.later_than)
 }
 
 impl Drop for Session {

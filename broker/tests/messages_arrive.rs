@@ -125,3 +125,19 @@ async fn a_will_goes_through_the_rights_and_the_tap() {
     let counters = home.broker.counters();
     assert_eq!((counters.refused(Refusal::PublishRights), counters.retained_count), (1, 1));
 }
+
+#[tokio::test]
+async fn a_retained_message_does_not_overtake_older_ones_of_its_topic() {
+    let home = home_with(|limits| limits.inflight_qos1 = 1).await;
+    let mut client = home.client("one").await;
+    client.subscribe(&[("a", 1)]).await;
+    for text in ["1", "2", "3"] {
+        home.says("a", text, 1, true);
+    }
+    let first = client.message().await;
+    client.subscribe(&[("+", 1)]).await;
+    client.send(&ack(PUBACK, first.pkid)).await;
+    assert_eq!(client.texts::<2>().await, ["2", "3"]);
+    let retained = client.take().await;
+    assert_eq!((retained.text(), retained.retain), ("3", true));
+}

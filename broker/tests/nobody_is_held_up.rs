@@ -101,6 +101,22 @@ async fn clients_that_subscribe_and_vanish_under_load_break_nothing() {
     assert_eq!(good.message().await.topic, "z");
 }
 
+#[tokio::test]
+async fn filters_that_match_nothing_retained_hold_up_nobody() {
+    let home = home().await;
+    for i in 0..4000 {
+        home.says(&format!("r/{i}/x"), "x", 0, true);
+    }
+    home.says("z", "x", 0, true);
+    let filters: Vec<String> = (0..200).map(|i| format!("+/+/{i}")).collect();
+    let filters: Vec<(&str, u8)> = filters.iter().map(|filter| (&**filter, 0)).chain([("z", 0)]).collect();
+    let (mut good, mut busy) = (home.client("good").await, home.client("busy").await);
+    busy.subscribe(&filters).await;
+    good.ping().await;
+    assert_eq!(home.broker.counters().messages_out, 0, "all was looked through first");
+    assert_eq!(busy.message().await.topic, "z");
+}
+
 /// Bytes as they come, and bytes that look like packets of a connected client.
 fn hostile() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let noise = proptest::collection::vec(any::<u8>(), 0..64);
