@@ -2,7 +2,6 @@
 //! deadlines. However it ends, [`Presence`] tells the rest of the broker.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,16 +15,16 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::Client;
 use crate::bucket::Bucket;
-use crate::connect::Will;
 use crate::counters::Refusal;
-use crate::hub::{Hub, Incoming};
+use crate::hub::Incoming;
 use crate::letter::write_ack;
 use crate::mailbox::Mailbox;
 use crate::packet;
 use crate::places;
-use crate::registry::Place;
+use crate::presence::Presence;
 use crate::session::Session;
 use crate::topic::Bad;
+use crate::waits::{Pause, Waits};
 use crate::wire::{CHUNK_MAX, Io, Wire};
 
 /// Packets in a row before others have their turn.
@@ -65,39 +64,6 @@ impl From<Refusal> for End {
     }
 }
 
-/// What the broker has to be told when a connection is no more, in this order: session, will, client id.
-pub(crate) struct Presence {
-    pub hub: Arc<Hub>,
-    /// `Some` until dropped.
-    pub session: Option<Session>,
-    pub will: Option<Box<Will>>,
-    pub place: Place,
-    pub since: Instant,
-}
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        let Some(mut session) = self.session.take() else { return };
-        let client = session.client.clone();
-        if session.clean {
-            drop(session);
-        } else {
-            session.park();
-            session.served = session.served.saturating_add(self.since.elapsed());
-            if self.hub.registry.park(session, self.hub.limits.parked_sessions).is_some() {
-                self.hub.counters.refuse(Refusal::ParkedSessions);
-            }
-        }
-        if let Some(will) = self.will.take() {
-            let Will { topic, payload, qos, retain } = *will;
-            let will = Incoming { client: &client, topic: &topic, payload, qos, retain };
-            // This may already be a panic (of a tap): a second one would end the process.
-            catch_unwind(AssertUnwindSafe(|| self.hub.take(will).is_ok())).ok();
-        }
-        self.hub.counters.disconnected();
-    }
-}
-
 /// A connected client.
 pub(crate) struct Connection<S> {
     wire: Wire<S>,
@@ -108,38 +74,6 @@ pub(crate) struct Connection<S> {
     bucket: Bucket,
     /// A subscriber that this client has to wait for before it may say more.
     congested: Option<Arc<Mailbox>>,
-}
-
-/// Why there is no further packet to take at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pause {
-    /// There is none.
-    Empty,
-    /// The next one is not all there.
-    Partial,
-    /// Others have their turn.
-    Turn,
-    /// The client does not read its answers.
-    Answers,
-    /// See `Connection::congested`.
-    Congested,
-    /// Until then the client has said enough.
-    Rate(Instant),
-}
-
-/// What is being waited for, and since when.
-#[derive(Debug)]
-struct Waits {
-    /// Whether we take what the client says.
-    listens: bool,
-    /// The client to say something.
-    heard: Instant,
-    /// The client to read something.
-    stalled: Option<Instant>,
-    /// The rest of a packet.
-    partial: Option<Instant>,
-    /// An acknowledgement; with how many there were then.
-    unacked: Option<(Instant, u64)>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -176,7 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn serve(&mut self) -> Result<(), End> {
         let leave = self.presence.place.leave.clone();
         let now = Instant::now();
-        let mut waits = Waits { listens: true, heard: now, stalled: None, partial: None, unacked: None };
+        let mut waits = Waits::new(now);
         let mut large: Option<places::Place> = None;
         let mut timer = pin!(sleep_until(now + FAR));
         loop {
@@ -316,45 +250,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if written > 0 {
             counters.bytes_out.fetch_add(written as u64, Relaxed);
         }
-    }
-}
-
-impl Waits {
-    fn update<S>(&mut self, pause: Pause, took: bool, session: &Session, wire: &Wire<S>) {
-        let now = Instant::now;
-        self.listens = matches!(pause, Pause::Empty | Pause::Partial);
-        if !self.listens {
-            self.heard = now();
-        }
-        self.stalled = if wire.out.is_empty() { None } else { self.stalled.or_else(|| Some(now())) };
-        self.partial = match pause {
-            Pause::Partial => self.partial.filter(|_| !took).or_else(|| Some(now())),
-            _ => None,
-        };
-        let acknowledged = session.acknowledgements;
-        self.unacked = if session.waits_for_acknowledgement() {
-            self.unacked
-                .filter(|(_, then)| self.listens && *then == acknowledged)
-                .or_else(|| Some((now(), acknowledged)))
-        } else {
-            None
-        };
-    }
-
-    /// The first moment at which the client has to go, and why.
-    fn deadline(&self, silence: Option<Duration>, session: &Session) -> Option<(Instant, Refusal)> {
-        let limits = &session.hub.limits;
-        // What the client says is not heard while we do not listen.
-        let listens = |of: &Duration| self.listens.then_some(*of);
-        let all = [
-            (Some(self.heard), silence.as_ref().and_then(listens), Refusal::KeepAlive),
-            (self.stalled, Some(limits.write_deadline), Refusal::SlowReader),
-            (self.partial, Some(limits.packet_deadline), Refusal::SlowWriter),
-            (self.unacked.map(|(since, _)| since), listens(&limits.ack_deadline), Refusal::Unacknowledged),
-        ];
-        // A deadline that no clock reaches is none.
-        let at = |(since, of, why): (Option<Instant>, Option<Duration>, _)| Some((since?.checked_add(of?)?, why));
-        all.into_iter().filter_map(at).min_by_key(|(at, _)| *at)
     }
 }
 

@@ -11,10 +11,11 @@ use tokio::time::{Duration, Instant, timeout};
 
 use crate::Peer;
 use crate::connect::{self, Refused};
-use crate::connection::{Connection, Presence};
+use crate::connection::Connection;
 use crate::counters::Refusal;
 use crate::hub::Hub;
 use crate::places::{Place, Places};
+use crate::presence::Presence;
 use crate::session::Session;
 use crate::wire::Wire;
 

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::budget::Budget;
 use crate::counters::{Counters, Live, Refusal};
-use crate::mailbox::{Budget, Mailbox};
+use crate::mailbox::Mailbox;
 use crate::places::Places;
 use crate::registry::Registry;
 use crate::retained::{Outcome, Owner, Page, Retained};

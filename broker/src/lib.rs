@@ -22,8 +22,8 @@
 //!   subscribed, unless rights or a limit refused it, which is counted ([`Refusal`]). QoS 2 gets there once.
 //! - Delivery has the lower QoS of publisher and subscriber, and at most 1. Overlapping filters of one client get one
 //!   copy, at the highest of their QoS. Order is kept.
-//! - A subscriber that reads too slowly loses its oldest messages (counted) once its mailbox is full, after its
-//!   publishers have waited for it a little; see [`mailbox`]. It is dropped (counted) if it takes nothing for
+//! - A subscriber that reads too slowly loses its oldest messages (counted) once its mailbox is full; publishers that
+//!   have more to say at once wait for it a little before; see [`mailbox`]. It is dropped (counted) if it takes nothing for
 //!   `Limits::write_deadline` or acknowledges nothing for `Limits::ack_deadline`. It slows nobody else down for longer
 //!   than that little.
 //! - What clients retained survives a restart; the agent's own topics are never stored.
@@ -33,6 +33,7 @@
 
 mod broker;
 mod bucket;
+mod budget;
 mod connect;
 mod connection;
 mod counters;
@@ -48,6 +49,7 @@ mod limits;
 mod mailbox;
 mod packet;
 mod places;
+mod presence;
 mod registry;
 mod retained;
 mod rights;
@@ -56,6 +58,7 @@ mod session;
 mod store;
 mod sys;
 mod topic;
+mod waits;
 mod wire;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

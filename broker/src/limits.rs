@@ -4,8 +4,10 @@ use std::time::Duration;
 
 /// What a broker may use. The defaults suit a small device.
 ///
-/// All of it together, at the worst: `queues_bytes` + `retained_bytes` + `filters_bytes` + `large_packets` ×
-/// `packet_bytes` + for each connection its read buffer (16 KiB) and `outbound_bytes` twice.
+/// All of it together, at the worst: `queues_bytes` twice + `retained_bytes` + `filters_bytes` + `large_packets` ×
+/// `packet_bytes` + for each connection its read buffer (16 KiB), its will, `outbound_bytes` (twice for what is written,
+/// once for what is about to be) and `inflight_bytes`, the last two with one message of `packet_bytes` more if such are
+/// sent. Buffers that grow may have twice of what they hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -10,68 +10,19 @@
 //! All mailboxes together have a budget. Beyond it, each may hold its share of it only, and is full with that.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use crate::budget::Budget;
 use crate::letter::Post;
-use crate::{Limits, lock};
+use crate::lock;
 
 /// How long publishers wait for a client that has half a mailbox of messages to read.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
-/// What a mailbox may hold however little is left of the budget. (A single message may be larger, until the budget is
-/// exceeded twice.)
-const LEAST: usize = 4 * 1024;
-
-/// What all mailboxes may hold together.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    each: usize,
-    all: usize,
-    used: AtomicUsize,
-    messages: AtomicUsize,
-    boxes: AtomicUsize,
-}
-
-impl Budget {
-    pub fn new(limits: &Limits) -> Arc<Self> {
-        let none = || AtomicUsize::new(0);
-        let (each, all) = (limits.queue_bytes, limits.queues_bytes);
-        Arc::new(Budget { each, all, used: none(), messages: none(), boxes: none() })
-    }
-
-    /// Messages in all mailboxes, and their bytes.
-    pub fn used(&self) -> (usize, usize) {
-        (self.messages.load(Relaxed), self.used.load(Relaxed))
-    }
-
-    fn take(&self, bytes: usize) {
-        self.used.fetch_add(bytes, Relaxed);
-        self.messages.fetch_add(1, Relaxed);
-    }
-
-    fn give_back(&self, messages: usize, bytes: usize) {
-        self.used.fetch_sub(bytes, Relaxed);
-        self.messages.fetch_sub(messages, Relaxed);
-    }
-
-    /// What one mailbox may hold now.
-    fn allowance(&self) -> usize {
-        if self.used.load(Relaxed) < self.all {
-            return self.each;
-        }
-        (self.all / self.boxes.load(Relaxed).max(1)).clamp(LEAST, self.each.max(LEAST))
-    }
-
-    /// Whether an empty mailbox may hold a message of this cost.
-    fn has_room(&self, cost: usize, allowance: usize) -> bool {
-        let used = self.used.load(Relaxed);
-        cost <= allowance || (cost <= self.each && used.saturating_add(cost) <= self.all.saturating_mul(2))
-    }
-}
 
 /// What became of a message.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -257,6 +208,7 @@ impl Drop for Mailbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Limits;
     use crate::letter::Letter;
 
     fn post(payload: &[u8], qos: u8) -> Post {

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use slab::Slab;
 
+use crate::budget::Budget;
 use crate::index::Index;
 use crate::letter::{Letter, Post};
-use crate::mailbox::{Budget, Mailbox};
+use crate::mailbox::Mailbox;
 
 /// A session, as the index knows it.
 pub(crate) type Number = u32;
