@@ -43,6 +43,7 @@ pub struct Broker {
 struct Shared {
     door: Arc<Door>,
     retained: Option<PathBuf>,
+    damaged: Vec<String>,
     stop: watch::Sender<bool>,
     /// Each task has a clone: the channel ends with the last of them. `None` after a shutdown.
     alive: Mutex<Option<mpsc::Sender<()>>>,
@@ -54,13 +55,12 @@ impl Broker {
     /// takes). Needs a tokio runtime with time and I/O.
     pub fn start(settings: Settings, rights: Arc<dyn Rights>, tap: Arc<dyn Tap>) -> Broker {
         let hub = Arc::new(Hub::new(settings.limits, rights, tap));
-        if let Some(dir) = &settings.retained {
-            keeper::restore(&hub, dir);
-        }
+        let damaged = settings.retained.as_deref().map(|dir| keeper::restore(&hub, dir)).unwrap_or_default();
         let (alive, ended) = mpsc::channel(1);
         let shared = Shared {
             door: Door::new(hub.clone()),
             retained: settings.retained.clone(),
+            damaged,
             stop: watch::channel(false).0,
             alive: Mutex::new(Some(alive)),
             ended: tokio::sync::Mutex::new(ended),
@@ -136,6 +136,11 @@ impl Broker {
             return;
         }
         self.shared.door.hub.route(topic, payload.as_ref(), qos.min(2), retain, Owner::Agent);
+    }
+
+    /// What could not be read of the retained messages when the broker started: a sentence each, with file and line.
+    pub fn damaged(&self) -> &[String] {
+        &self.shared.damaged
     }
 
     /// What was counted until now.

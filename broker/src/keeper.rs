@@ -14,8 +14,8 @@ use crate::store::{self, SHARDS};
 /// After a failure (a full disk), the next attempt.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Reads what an earlier run left.
-pub(crate) fn restore(hub: &Hub, dir: &Path) {
+/// Reads what an earlier run left. Returns what could not be read, in sentences.
+pub(crate) fn restore(hub: &Hub, dir: &Path) -> Vec<String> {
     let loaded = store::load(dir, &hub.limits);
     for damage in &loaded.damaged {
         tracing::warn!("retained messages: {damage}");
@@ -23,6 +23,7 @@ pub(crate) fn restore(hub: &Hub, dir: &Path) {
     let count = loaded.entries.len();
     hub.restore(loaded.entries);
     tracing::debug!(count, dir = %dir.display(), "retained messages read");
+    loaded.damaged.iter().map(ToString::to_string).collect()
 }
 
 /// Writes changes until the shutdown; what is behind then is for [`flush`].

@@ -116,6 +116,9 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let topics = Arc::new(Topics::new(&config.mqtt.root, &device_id));
     let metrics = mqtt::metrics::Metrics::new(topics.clone(), intake.clone());
     let link = Link::open(config, &device_id, topics.clone(), metrics.clone(), state.retained());
+    if let Link::Embedded(broker, _) = &link {
+        board.set_problems("mqtt.retained", mqtt::embedded::damage(broker));
+    }
     let voice = Voice::new(topics, link.outlet(), board.clone());
 
     let (inputs, inbox) = mpsc::channel(INPUTS);

@@ -66,6 +66,23 @@ pub fn start(topics: Arc<Topics>, metrics: Metrics, limits: Limits, retained: Pa
     Broker::start(Settings { limits, retained: Some(retained) }, rights, Arc::new(MetricTap(metrics)))
 }
 
+/// Retained messages that an earlier run had kept and that could not be read, for the device's problems.
+#[must_use]
+pub fn damage(broker: &Broker) -> Vec<Problem> {
+    /// What a person looks at; the log has all of it.
+    const MOST: usize = 8;
+    let damaged = broker.damaged();
+    let mut problems: Vec<Problem> = damaged
+        .iter()
+        .take(MOST)
+        .map(|what| Problem::new("mqtt.retained", format!("{what}; the file is kept beside as .damaged")))
+        .collect();
+    if damaged.len() > MOST {
+        problems.push(Problem::new("mqtt.retained", format!("and {} more: see the log", damaged.len() - MOST)));
+    }
+    problems
+}
+
 /// Listens; a port that is taken is said and tried again, and meanwhile everything else goes on.
 pub async fn listen(broker: &Broker, address: SocketAddr, board: &Board) -> SocketAddr {
     loop {

@@ -107,3 +107,26 @@ fn the_brokers_limits_are_the_configurations() {
     let _ = large.kill();
     let _ = large.wait();
 }
+
+#[test]
+fn a_damaged_retained_message_is_a_problem_with_its_file_and_line_and_costs_itself_only() {
+    let mut device = Device::new();
+    device.start();
+    let mqtt = device.agent().mqtt.clone();
+    publish_with(&mqtt, "garden/pump", "on", &["-r"]);
+    publish_with(&mqtt, "house/door", "shut", &["-r"]);
+    device.terminate();
+    let files = std::fs::read_dir(device.path("state/retained")).expect("stored").flatten();
+    for file in files {
+        let text = std::fs::read_to_string(file.path()).expect("readable");
+        std::fs::write(file.path(), text.replace("\"on\"", "\"no\"")).expect("written");
+    }
+    device.start();
+    let problems = device.agent().get("/api/v1/device")["problems"].to_string();
+    assert!(problems.contains("line 2: its checksum is wrong"), "{problems}");
+    let mqtt = device.agent().mqtt.clone();
+    publish_with(&mqtt, "z", "end", &["-r"]);
+    let seen = subscribe(&mqtt, "#", |topic, _| topic == "z");
+    let of = |topic: &str| seen.iter().any(|(seen, _)| seen == topic);
+    assert!(of("house/door") && !of("garden/pump"), "{seen:?}");
+}
