@@ -87,6 +87,7 @@ async fn who_acknowledges_nothing_is_dropped_and_who_does_so_late_is_not() {
     let home = home_with(|limits| {
         limits.inflight_qos1 = 2;
         limits.ack_deadline = Duration::from_millis(400);
+        limits.packet_deadline = Duration::from_millis(100);
     })
     .await;
     let (mut never, mut late) = (home.client("never").await, home.client("late").await);
@@ -97,7 +98,10 @@ async fn who_acknowledges_nothing_is_dropped_and_who_does_so_late_is_not() {
     }
     for _ in 0..6 {
         let pkid = late.message().await.pkid;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        // A quarter of the deadline: that of a packet that does not end.
+        let mut clock = home.client("clock").await;
+        clock.send(&publish("a", b"12345", 1, 7, false)[..5]).await;
+        assert!(clock.is_closed().await);
         late.send(&ack(0x40, pkid)).await;
     }
     assert_eq!(never.rest().await.len() / 8, 2, "two in flight, then the end");
@@ -118,7 +122,14 @@ async fn nobody_is_dropped_for_messages_that_wait_for_nothing() {
         home.says("a", "x", 1, false);
         client.message().await;
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    // One that came later, and for whom something waits, is dropped: then the deadline has passed for both.
+    let mut never = home.client("never").await;
+    never.subscribe(&[("b", 1)]).await;
+    for _ in 0..3 {
+        home.says("b", "x", 1, false);
+    }
+    never.rest().await;
+    assert_eq!(home.broker.counters().refused(Refusal::Unacknowledged), 1);
     client.ping().await;
 }
 
@@ -195,14 +206,17 @@ async fn clients_that_come_by_once_do_not_push_out_the_session_of_one_that_stays
     let home = home_with(|limits| limits.parked_sessions = 3).await;
     let (mut good, _) = home.kept("good").await;
     good.subscribe(&[("a", 1)]).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    home.lose(good).await;
-    for i in 0..30 {
+    let mut good = Some(good);
+    for i in 0..60 {
         let (mut client, _) = home.kept(&format!("crowd-{i}")).await;
         client.subscribe(&[("a", 1)]).await;
         home.lose(client).await;
+        if i == 29 {
+            // It stayed for longer than any of the crowd.
+            home.lose(good.take().unwrap()).await;
+        }
     }
-    home.until(|counters| counters.refused(Refusal::ParkedSessions) == 28 && counters.sessions_parked == 3).await;
+    home.until(|counters| counters.refused(Refusal::ParkedSessions) == 58 && counters.sessions_parked == 3).await;
     home.says("a", "kept", 1, false);
     let (mut good, present) = home.kept("good").await;
     assert!(present);
