@@ -147,6 +147,5 @@ mod tests {
         let (_stop, stopped) = watch::channel(false);
         let task = door.serve(guest, handshake, stopped);
         assert!(size_of_val(&task) < 4096, "{} bytes", size_of_val(&task));
-        println!("{}", size_of_val(&task));
     }
 }

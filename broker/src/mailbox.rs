@@ -83,7 +83,7 @@ impl Mailbox {
             return put;
         }
         let allowance = self.budget.allowance();
-        while inner.bytes.saturating_add(cost) > allowance && self.drop_oldest(&mut inner) {
+        while inner.bytes.saturating_add(cost) > allowance && self.pop(&mut inner).is_some() {
             put.lost = put.lost.saturating_add(1);
         }
         if inner.queue.is_empty() && !self.budget.has_room(cost, allowance) {
@@ -190,10 +190,6 @@ impl Mailbox {
         inner.bytes = inner.bytes.saturating_sub(cost);
         self.budget.give_back(1, cost);
         Some(post)
-    }
-
-    fn drop_oldest(&self, inner: &mut Inner) -> bool {
-        self.pop(inner).is_some()
     }
 }
 
