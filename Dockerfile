@@ -10,9 +10,10 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY broker/Cargo.toml broker/
 COPY heap/Cargo.toml heap/
+COPY standin/Cargo.toml standin/
 COPY benches benches
-RUN mkdir -p src/bin/flotta-shim broker/src heap/src \
-    && touch src/lib.rs broker/src/lib.rs heap/src/lib.rs \
+RUN mkdir -p src/bin/flotta-shim broker/src heap/src standin/src \
+    && touch src/lib.rs broker/src/lib.rs heap/src/lib.rs standin/src/lib.rs \
     && echo 'fn main() {}' | tee src/main.rs >src/bin/flotta-shim/main.rs \
     && cargo build --release --locked --bins \
     && cargo clean --release -p flotta-agent -p flotta-broker -p flotta-heap

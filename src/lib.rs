@@ -32,6 +32,7 @@ pub mod http;
 pub mod intake;
 pub mod model;
 pub mod mqtt;
+pub mod node;
 mod readiness;
 pub mod scheduler;
 pub mod source;

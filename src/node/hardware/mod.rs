@@ -1,0 +1,1 @@
+//! What the machine is made of, as Linux tells it without root's tools.

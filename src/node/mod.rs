@@ -1,0 +1,3 @@
+//! The machine itself.
+
+pub mod hardware;

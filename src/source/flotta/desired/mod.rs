@@ -1,0 +1,1 @@
+//! From the server's configuration to desired state. Pure.

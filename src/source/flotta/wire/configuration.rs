@@ -1,0 +1,1 @@
+//! What the server wants of the device.

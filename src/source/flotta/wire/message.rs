@@ -1,0 +1,1 @@
+//! The envelope of every exchange, and what the device says in it.

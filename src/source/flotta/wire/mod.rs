@@ -1,0 +1,4 @@
+//! What goes over the wire, field by field.
+
+pub mod configuration;
+pub mod message;
