@@ -9,7 +9,7 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::model::id::WorkloadId;
 use crate::model::problem::Problem;
-use crate::model::status::{DeviceStatus, Event, LinkStatus, WorkloadStatus};
+use crate::model::status::{DeviceStatus, Event, LinkStatus, ServerStatus, WorkloadStatus};
 use crate::model::time::{Mono, Now, Wall};
 
 /// Events kept for `GET /api/v1/events`; older ones are gone.
@@ -39,6 +39,7 @@ struct Inner {
     recent: VecDeque<Event>,
     problems: BTreeMap<&'static str, Vec<Problem>>,
     broker: Option<LinkStatus>,
+    server: Option<ServerStatus>,
     progress: Mono,
     planned: bool,
     plans: u64,
@@ -148,6 +149,17 @@ impl Board {
         }
     }
 
+    /// How the device stands with the server. That it was heard again is no change.
+    pub fn set_server(&self, server: ServerStatus) {
+        let mut inner = self.inner();
+        let old = inner.server.replace(server.clone());
+        drop(inner);
+        let heard = |status: ServerStatus| ServerStatus { last_contact: None, ..status };
+        if old.map(heard) != Some(heard(server)) {
+            self.changed.notify_one();
+        }
+    }
+
     /// Every workload object.
     #[must_use]
     pub fn workloads(&self) -> Vec<WorkloadStatus> {
@@ -197,7 +209,7 @@ impl Board {
             valid_until: now.wall.plus(self.alive.saturating_add(self.alive / 2)),
             locked: false,
             workloads,
-            server: LinkStatus::of("disabled"),
+            server: inner.server.clone().unwrap_or_else(|| ServerStatus::of("disabled")),
             broker: inner.broker.clone().unwrap_or_else(|| LinkStatus::of("disabled")),
             problems,
         }

@@ -9,7 +9,8 @@ use super::args::Output;
 use super::client::Agent;
 use super::text::{age, line};
 use super::{Screen, Trouble};
-use crate::model::status::{DeviceStatus, LinkStatus, WorkloadStatus};
+use crate::model::time::Wall;
+use crate::model::status::{DeviceStatus, LinkStatus, ServerStatus, WorkloadStatus};
 
 /// Asks once and shows the answer.
 pub(super) async fn once(agent: &Agent, output: Output, screen: Screen, out: &mut dyn Write) -> Result<(), Trouble> {
@@ -50,12 +51,38 @@ fn head(device: &DeviceStatus) -> String {
         age(device.since, device.observed_at),
         line(&device.version),
         link(&device.broker),
-        link(&device.server),
+        line(&device.server.state),
     );
+    text.push_str(&server(&device.server, device.observed_at));
     for problem in &device.problems {
         text.push_str(&format!("problem: {}\n", line(&problem.to_string())));
     }
     text.push('\n');
+    text
+}
+
+/// What is to be known about the server: since when, which configuration, until when the certificate lasts, what is wrong.
+fn server(server: &ServerStatus, now: Wall) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    if let Some(since) = server.since {
+        parts.push(format!("{} for {}", line(&server.state), age(since, now)));
+    }
+    parts.extend(server.version.as_deref().map(|version| format!("configuration {} in force", line(version))));
+    parts.extend(server.certificate.map(|certificate| {
+        format!("certificate until {}, renewed at {}", certificate.not_after.rfc3339(), certificate.renew_at.rfc3339())
+    }));
+    let mut text = match parts.is_empty() {
+        true => String::new(),
+        false => format!("server: {}\n", parts.join("; ")),
+    };
+    if let Some(message) = &server.message {
+        text.push_str(&format!("server: {}\n", line(message)));
+    }
+    if let (Some(error), Some(at)) = (&server.last_error, server.last_error_at)
+        && server.message.as_ref() != Some(error)
+    {
+        text.push_str(&format!("server: last error {} ago: {}\n", age(at, now), line(error)));
+    }
     text
 }
 

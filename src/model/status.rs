@@ -293,11 +293,66 @@ pub struct DeviceStatus {
     /// How many workloads are in each state.
     pub workloads: BTreeMap<State, usize>,
     /// The Flotta server.
-    pub server: LinkStatus,
+    pub server: ServerStatus,
     /// The broker.
     pub broker: LinkStatus,
     /// What a person should mend.
     pub problems: Vec<Problem>,
+}
+
+/// The Flotta server, and how the device stands with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerStatus {
+    /// `disabled`, `connecting`, `enrolling`, `pending_approval`, `needs_administrator`, `refused`, `connected`,
+    /// `unreachable`, `distrusted`, `removed` (docs/flotta-server.md).
+    pub state: String,
+    /// The state in a sentence, with what to do where something has to be done.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub message: Option<String>,
+    /// Since when it is in this state.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub since: Option<Wall>,
+    /// When the server answered last.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_contact: Option<Wall>,
+    /// Of the configuration that is in force.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub version: Option<String>,
+    /// The device's certificate.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub certificate: Option<CertificateStatus>,
+    /// What went wrong last, in words, even if all is well again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_error: Option<String>,
+    /// When that was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last_error_at: Option<Wall>,
+}
+
+impl ServerStatus {
+    /// A state without more words.
+    #[must_use]
+    pub fn of(state: &str) -> ServerStatus {
+        ServerStatus {
+            state: state.into(),
+            message: None,
+            since: None,
+            last_contact: None,
+            version: None,
+            certificate: None,
+            last_error: None,
+            last_error_at: None,
+        }
+    }
+}
+
+/// A certificate and its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateStatus {
+    /// When it ends. Nothing on the device stops then.
+    pub not_after: Wall,
+    /// When a new one is asked for, or was.
+    pub renew_at: Wall,
 }
 
 /// A peer of the agent's and whether it is reached.

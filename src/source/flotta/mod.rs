@@ -1,7 +1,9 @@
 //! The Flotta server: enrolled with once, asked for the configuration, told what runs (SPEC "Sources of desired state").
 
 pub mod desired;
+pub mod heartbeat;
 pub mod identity;
+pub mod session;
 pub mod tls;
 pub mod trusted_time;
 pub mod wire;
