@@ -2,6 +2,7 @@
 
 pub mod desired;
 pub mod identity;
+pub mod renewal;
 pub mod tls;
 pub mod trusted_time;
 pub mod wire;
