@@ -1,11 +1,13 @@
 //! Counters of the parts that HTTP does not know, for `GET /metrics`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use flotta_broker::{Broker, Refusal};
 
 use crate::http::prometheus::{Counters, Family, as_f64};
 use crate::mqtt::external::{self, ExternalOutlet};
+use crate::source::flotta::Counts;
 
 use super::reconcile::Handle;
 
@@ -19,11 +21,12 @@ pub(super) enum Counted {
 pub(super) struct OfAgent {
     broker: Counted,
     reconcile: Handle,
+    server: Option<Arc<Counts>>,
 }
 
 impl OfAgent {
-    pub(super) fn new(broker: Counted, reconcile: Handle) -> OfAgent {
-        OfAgent { broker, reconcile }
+    pub(super) fn new(broker: Counted, reconcile: Handle, server: Option<Arc<Counts>>) -> OfAgent {
+        OfAgent { broker, reconcile, server }
     }
 }
 
@@ -41,8 +44,27 @@ impl Counters for OfAgent {
             Counted::External(outlet) => all.extend(elsewhere(outlet)),
             Counted::None => {}
         }
+        all.extend(self.server.iter().flat_map(|counts| of_server(counts)));
         all
     }
+}
+
+fn of_server(counts: &Counts) -> [Family; 11] {
+    let get = |count: &AtomicU64| count.load(Relaxed);
+    let traffic = &counts.traffic;
+    [
+        Family::gauge("flotta_server_reached", "The last exchange reached the server", as_f64(get(&counts.reached))),
+        Family::counter("flotta_server_exchanges", "Exchanges with the server", get(&traffic.exchanges)),
+        Family::counter("flotta_server_unanswered", "Exchanges without an answer", get(&traffic.unanswered)),
+        Family::counter("flotta_server_clients", "Times that connections were made anew", get(&traffic.clients)),
+        Family::counter("flotta_server_sent_bytes", "Bytes of messages to the server", get(&traffic.sent)),
+        Family::counter("flotta_server_received_bytes", "Bytes of its answers", get(&traffic.received)),
+        Family::counter("flotta_server_troubles", "Exchanges that went wrong in a new way", get(&counts.troubles)),
+        Family::counter("flotta_server_configurations", "Configurations with new content", get(&counts.configurations)),
+        Family::counter("flotta_server_certificates", "Certificates received", get(&counts.certificates)),
+        Family::gauge("flotta_server_events_waiting", "Events not delivered", as_f64(get(&counts.events_waiting))),
+        Family::counter("flotta_server_events_dropped", "Events dropped for room", get(&counts.events_dropped)),
+    ]
 }
 
 fn embedded(broker: &Broker) -> Vec<Family> {

@@ -33,7 +33,9 @@ mod counters;
 mod files;
 mod memory;
 mod reconcile;
+mod server;
 mod signals;
+mod sources;
 mod voice;
 
 use reconcile::{INPUTS, Loop};
@@ -59,6 +61,7 @@ pub enum StartError {
 mod object {
     pub const TRUTHS: &str = "truths";
     pub const MANIFESTS: &str = "desired-manifests";
+    pub const FLOTTA: &str = "desired-flotta";
 }
 
 /// Runs the agent until it is told to stop. `ready` is called with a few lines for a person once everything listens.
@@ -77,11 +80,9 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let (updates, mut desired) = mpsc::channel(4);
     let reread = Arc::new(Notify::new());
     let fallback_id = machine_id().unwrap_or_else(|| state.owner().to_owned());
-    let settings = manifests::Settings {
-        device_id: config.device_id.clone(),
-        fallback_id: fallback_id.clone(),
-        key: DeviceKey::new(state.device_key()),
-    };
+    let key = DeviceKey::new(state.device_key());
+    let settings =
+        manifests::Settings { device_id: config.device_id.clone(), fallback_id: fallback_id.clone(), key: key.clone() };
     let watcher = tokio::spawn(manifests::run(
         config.manifests.dir.clone(),
         settings,
@@ -126,11 +127,13 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let limits = Limits { starts: config.workloads.max_operations, ..Limits::default() };
     let ids: Vec<ExecutorId> = executors.keys().copied().collect();
     let reconciler = Reconciler::new(limits, &ids);
+    let mut sources = sources::Sources::new(first, desired);
+    let server = server::Server::prepare(config, &state, &device_id, key, &board, &mut sources);
     let reconcile = Loop::new(reconciler, policy(config), executors, intake.clone(), voice, saver, inputs.clone());
     let handle = reconcile.handle();
-    let looping = tokio::spawn(reconcile.run(inbox, first, desired));
+    let looping = tokio::spawn(reconcile.run(inbox, sources));
 
-    let counters = Arc::new(counters::OfAgent::new(link.counted(), handle.clone()));
+    let counters = Arc::new(counters::OfAgent::new(link.counted(), handle.clone(), server.counts()));
     let shared = http::Shared {
         board: board.clone(),
         intake: intake.clone(),
@@ -148,8 +151,10 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
         endpoints: endpoints.get(),
         problems: &board.device(clock::now()).problems,
     });
+    let rereads = [reread, server.reread()];
+    let server = server.start();
     signals::notify_ready();
-    signals.end(&reread).await;
+    signals.end(&rereads).await;
     signals::notify_stopping();
 
     let stop = config.workloads.on_exit == config::OnEnd::Stop;
@@ -157,10 +162,11 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let grace = config.graceful_shutdown;
     tokio::select! {
         () = handle.end(stop, grace) => {}
-        () = signals.end(&reread) => tracing::warn!("told to stop a second time: at once"),
+        () = signals.end(&rereads) => tracing::warn!("told to stop a second time: at once"),
     }
     watcher.abort();
     serving.abort();
+    server.end().await;
     if let Ok(saver) = looping.await {
         saver.end();
     }

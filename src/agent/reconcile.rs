@@ -16,12 +16,12 @@ use crate::model::time::Mono;
 use crate::scheduler::plan::{Step, StepAction};
 use crate::scheduler::reconciler::Outcome;
 use crate::scheduler::{Input, Reconciler};
-use crate::source::manifests::Update;
 use crate::state::{Counts, Saver};
 
 use super::memory::Memory;
 use super::object;
 use super::signals;
+use super::sources::{News, Sources};
 use super::voice::Voice;
 
 /// Inputs on their way to the loop; a sender waits when it is full.
@@ -116,11 +116,10 @@ impl Loop {
     pub(super) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<Input>,
-        first: Option<Update>,
-        mut desired: mpsc::Receiver<Update>,
+        mut sources: Sources,
     ) -> Saver {
-        if let Some(update) = first {
-            self.set_desired(update);
+        for news in sources.first() {
+            self.set_desired(&news, &mut sources);
         }
         self.list_all();
         let alive = self.voice.board.alive();
@@ -163,7 +162,7 @@ impl Loop {
                         self.take(input);
                     }
                 }
-                Some(update) = desired.recv() => self.set_desired(update),
+                news = sources.next() => self.set_desired(&news, &mut sources),
                 () = self.voice.board.changed.notified() => self.voice.device(clock::now()),
                 Some(end) = self.ends.1.recv() => {
                     ending = Some((end.stop, clock::mono().plus(end.grace)));
@@ -185,16 +184,20 @@ impl Loop {
         self.reconciler.handle(input, clock::now());
     }
 
-    fn set_desired(&mut self, update: Update) {
-        let Update { mut desired, stored } = update;
+    fn set_desired(&mut self, news: &News, sources: &mut Sources) {
+        let mut desired = sources.take(news);
         self.policy.apply(&mut desired.workloads);
         let now = clock::now();
         let Desired { profiles, problems, .. } = &desired;
         self.intake.gates().set_profiles(profiles, now);
         self.voice.keep_profiles(&profiles.iter().map(|profile| profile.name.clone()).collect());
         self.voice.board.set_problems("manifests", problems.clone());
-        self.saver.save(object::MANIFESTS, &stored);
+        match news {
+            News::Manifests(update) => self.saver.save(object::MANIFESTS, &update.stored),
+            News::Flotta(update) => self.saver.save(object::FLOTTA, &update.stored),
+        }
         self.reconciler.handle(Input::Desired(Box::new(desired)), now);
+        sources.applied(news);
     }
 
     /// One turn: decide, begin, say, and only then store. When the next one is due.

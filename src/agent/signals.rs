@@ -1,5 +1,6 @@
 //! Signals in, and what systemd is told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -35,15 +36,15 @@ impl Signals {
         }
     }
 
-    /// Waits for SIGTERM or SIGINT. SIGHUP has the manifests read again.
-    pub(super) async fn end(&mut self, reread: &Notify) {
+    /// Waits for SIGTERM or SIGINT. SIGHUP has the manifests, and the files for the server, read again.
+    pub(super) async fn end(&mut self, reread: &[Arc<Notify>]) {
         loop {
             tokio::select! {
                 () = next(&mut self.term) => return,
                 () = next(&mut self.int) => return,
                 () = next(&mut self.hup) => {
-                    tracing::info!("SIGHUP: the manifests are read again; a changed configuration needs a restart");
-                    reread.notify_one();
+                    tracing::info!("SIGHUP: the manifests and the server's certificates are read again; a changed configuration needs a restart");
+                    reread.iter().for_each(|reread| reread.notify_one());
                 }
             }
         }

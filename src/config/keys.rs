@@ -81,11 +81,11 @@ pub const KEYS: &[Key] = &[
         "SERVER",
         "URL",
         Unset,
-        "The Flotta server. This version does not talk to one yet, and says so.",
+        "The Flotta server: `https://` and the port of its edge API (8043). Not set: none. How it is talked to: flotta-server.md.",
         put!(server.url = read::server_url),
     ),
-    key("CA_ROOT", "path", Unset, "The CA that signs the server's certificate.", put!(server.ca_root, optional_path)),
-    key("CERT", "path", Unset, "The certificate this device registers with.", put!(server.cert, optional_path)),
+    key("CA_ROOT", "path", Unset, "The CA that signs the server's certificate, or a bundle of several; no other is believed.", put!(server.ca_root, optional_path)),
+    key("CERT", "path", Unset, "The certificate this device registers with. Only read, never written.", put!(server.cert, optional_path)),
     key("KEY", "path", Unset, "The key that belongs to `CERT`.", put!(server.key, optional_path)),
     key(
         "NAMESPACE",
@@ -346,5 +346,12 @@ pub const KEYS: &[Key] = &[
         Is("stop"),
         "What becomes of a server's workloads when it removes this device.",
         put!(remote.on_removal, choice, ENDS),
+    ),
+    key(
+        "remote.namespace",
+        "name",
+        Is("default"),
+        "The server's namespace that the device asks to be enrolled in.",
+        put!(remote.namespace = read::namespace),
     ),
 ];

@@ -212,6 +212,8 @@ pub struct Remote {
     pub ansible: bool,
     /// `remote.on_removal`: when the server no longer knows this device.
     pub on_removal: OnEnd,
+    /// `remote.namespace`: the server's namespace that the device asks to be in.
+    pub namespace: String,
 }
 
 pub use crate::model::policy::HostPaths;
@@ -271,6 +273,7 @@ impl Config {
                 shell: false,
                 ansible: false,
                 on_removal: OnEnd::Stop,
+                namespace: "default".into(),
             },
             workloads: Workloads { on_exit: OnEnd::Leave, max_operations: 1 },
             shim: PathBuf::new(),

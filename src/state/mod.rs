@@ -12,6 +12,7 @@
 //! thread of its own, which writes an object at most once a second and never when nothing changed.
 
 mod dir;
+pub(crate) mod disk;
 pub(crate) mod object;
 pub mod outbox;
 mod saver;

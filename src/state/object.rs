@@ -1,8 +1,7 @@
 //! Objects: one file each, with a checksum, and the generation before beside it.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -10,6 +9,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use crate::model::problem::Problem;
+
+pub(crate) use super::disk::{Disk, RealDisk};
 
 /// Version of the envelope; a file of another one is not guessed at.
 const FORMAT: u32 = 1;
@@ -113,27 +114,26 @@ pub(super) fn store_sealed(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<(
 
 /// Writes beside, fsyncs, keeps what was there as `previous`, renames into place, fsyncs the directory.
 pub(super) fn replace(path: &Path, bytes: &[u8], previous: Option<&Path>) -> io::Result<()> {
+    replace_on(&RealDisk, path, bytes, previous)
+}
+
+/// The same on any disk: tests have one that loses its power.
+pub(crate) fn replace_on(disk: &dyn Disk, path: &Path, bytes: &[u8], previous: Option<&Path>) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let beside = dir.join(format!(".{name}.tmp"));
-    let written = write_synced(&beside, bytes).and_then(|()| {
+    let written = disk.write_synced(&beside, bytes).and_then(|()| {
         if let Some(previous) = previous
-            && path.exists()
+            && disk.exists(path)
         {
-            std::fs::rename(path, previous)?;
+            disk.rename(path, previous)?;
         }
-        std::fs::rename(&beside, path)?;
-        File::open(dir)?.sync_all()
+        disk.rename(&beside, path)?;
+        disk.sync_dir(dir)
     });
     if written.is_err() {
         // Leave no half-written file to fill the disk.
-        let _ = std::fs::remove_file(&beside);
+        let _ = disk.remove(&beside);
     }
     written
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }

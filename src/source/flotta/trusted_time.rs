@@ -1,1 +1,146 @@
 //! What time it is for certificates, whatever the wall clock shows.
+//!
+//! ```text
+//!  a server's Date heard in this boot ──► Date + boot time since          (the wall clock does not matter any more)
+//!  none yet                           ──► the latest of: wall clock, build date, newest stored Date, NotBefore of our CA
+//!                                         and certificates
+//! ```
+//! Pure: both clocks are arguments. The most recent Date wins, an earlier one too, so that a server whose clock was wrong
+//! and was put right does not stay in our way. A Date is believed only inside the validity of the certificate that the
+//! server showed: otherwise one wrong Date would make us refuse that very certificate at every later handshake.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::model::time::{Mono, Now, Wall};
+
+/// When this version was released; a test keeps it beside the version in Cargo.toml. No build script: a build that sets
+/// `SOURCE_DATE_EPOCH` (packages, images) brings a later date in.
+const RELEASED: (&str, i64) = ("0.1.0", 1_795_219_200_000);
+
+/// What is kept of the server's time on disk changes when it is this far off.
+const KEEP_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Where a time comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The device's clock.
+    WallClock,
+    /// The server's Date, in this boot, and the time since.
+    Server,
+    /// When the agent was built or released.
+    Build,
+    /// The newest server's Date that was stored.
+    Stored,
+    /// NotBefore of the CA in `CA_ROOT`.
+    Ca,
+    /// NotBefore of the certificate in `CERT`.
+    Registration,
+    /// NotBefore of the device's certificate.
+    Device,
+}
+
+impl Origin {
+    /// For a sentence: "by ...".
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Origin::WallClock => "the device's clock",
+            Origin::Server => "the server's own Date and the time since",
+            Origin::Build => "the build date of the agent, which is later than the device's clock",
+            Origin::Stored => "the newest Date stored of the server, which is later than the device's clock",
+            Origin::Ca => "the begin of the CA's certificate, which is later than the device's clock",
+            Origin::Registration => "the begin of the registration certificate, which is later than the device's clock",
+            Origin::Device => "the begin of the device's certificate, which is later than the device's clock",
+        }
+    }
+}
+
+/// What time it is for certificates. One for the agent, behind a mutex (see [`super::tls::Time`]).
+#[derive(Clone, Debug)]
+pub struct TrustedTime {
+    floor: (Wall, Origin),
+    /// A server's Date, and when on the boot-time clock it was heard.
+    anchor: Option<(Wall, Mono)>,
+    kept: Option<Wall>,
+    /// Validity of the certificate that the server showed last.
+    server: Option<RangeInclusive<Wall>>,
+}
+
+impl TrustedTime {
+    /// With what [`TrustedTime::stored`] gave before.
+    #[must_use]
+    pub fn new(stored: Option<Wall>) -> TrustedTime {
+        let floor = (build_date(), Origin::Build);
+        let mut time = TrustedTime { floor, anchor: None, kept: stored, server: None };
+        if let Some(stored) = stored {
+            time.not_before(stored, Origin::Stored);
+        }
+        time
+    }
+
+    /// It is not earlier than `at`: NotBefore of the CA, of the registration and of the device's certificate.
+    pub fn not_before(&mut self, at: Wall, origin: Origin) {
+        if at > self.floor.0 {
+            self.floor = (at, origin);
+        }
+    }
+
+    /// The server showed a certificate of this validity; Dates outside of it are not believed. Called by the TLS verifier.
+    pub fn server_shows(&mut self, validity: RangeInclusive<Wall>) {
+        self.server = Some(validity);
+    }
+
+    /// Takes the Date of an authenticated answer, whatever its status. False: not believed, nothing changed.
+    pub fn heard(&mut self, date: Wall, now: Now) -> bool {
+        if self.server.as_ref().is_some_and(|validity| !validity.contains(&date)) {
+            return false;
+        }
+        self.anchor = Some((date, now.mono));
+        let far = |kept: Wall| date.since(kept) >= KEEP_EVERY || kept.since(date) >= KEEP_EVERY;
+        if self.kept.is_none_or(far) {
+            self.kept = Some(date);
+        }
+        true
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self, now: Now) -> Wall {
+        self.told(now).0
+    }
+
+    /// What time it is, and where that comes from.
+    #[must_use]
+    pub fn told(&self, now: Now) -> (Wall, Origin) {
+        match self.anchored(now.mono) {
+            Some(at) => (at, Origin::Server),
+            None if now.wall >= self.floor.0 => (now.wall, Origin::WallClock),
+            None => self.floor,
+        }
+    }
+
+    /// The server's time; none before its first Date in this boot.
+    #[must_use]
+    pub fn anchored(&self, now: Mono) -> Option<Wall> {
+        self.anchor.map(|(date, heard)| date.plus(now.since(heard)))
+    }
+
+    /// What to keep on disk for [`TrustedTime::new`] of the next start; changes at most once a day while the server's
+    /// clock runs as clocks do.
+    #[must_use]
+    pub fn stored(&self) -> Option<Wall> {
+        self.kept
+    }
+}
+
+/// Reads the header `Date` of an answer.
+#[must_use]
+pub fn http_date(text: &str) -> Option<Wall> {
+    chrono::DateTime::parse_from_rfc2822(text.trim()).ok().map(|at| Wall(at.timestamp_millis()))
+}
+
+fn build_date() -> Wall {
+    let built = option_env!("SOURCE_DATE_EPOCH").and_then(|epoch| epoch.parse::<i64>().ok());
+    Wall(built.map_or(RELEASED.1, |seconds| seconds.saturating_mul(1000).max(RELEASED.1)))
+}

@@ -1,0 +1,450 @@
+//! Makes the exchanges: the thin shell around [`Session`]. One task; what it waits for are answers, changes of state, clock
+//! steps and the next thing that is due.
+
+mod clients;
+mod exchange;
+mod report;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::client::{Client, Got, Peer, Traffic};
+use super::heartbeat::Told;
+use super::heartbeat::events::Events;
+use super::identity::{Request, Store, Stored};
+use super::meaning::{Content, Meaning, meaning};
+use super::renewal::{Phase as Life, Receipt, Renewal, renewal};
+use super::session::{Answer, Exchange, Holds, Session, Verdict};
+use super::tls::Time;
+use super::trusted_time::TrustedTime;
+use super::{Configured, Taken, Update};
+use crate::board::Board;
+use crate::clock::{self, Steps};
+use crate::model::id::WorkloadId;
+use crate::model::problem::Problem;
+use crate::model::status::{self, CertificateStatus};
+use crate::model::time::{Mono, Now, Wall};
+use crate::node::hardware::Hardware;
+use crate::state::{Saver, StateDir};
+
+pub use clients::Files;
+
+use clients::Clients;
+use exchange::{Done, Sent};
+use report::Report;
+
+/// How often it is looked whether a file that was missing has appeared.
+const LOOK: Duration = Duration::from_secs(2);
+/// Names of the stored objects.
+const EVENTS: &str = "server-events";
+const TIME: &str = "server-time";
+
+/// Whom to talk to, and as whom.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    /// `SERVER`.
+    pub server: String,
+    /// `CA_ROOT`, `CERT`, `KEY`.
+    pub files: Files,
+    /// The device id.
+    pub device: String,
+    /// `remote.namespace`: the server's namespace that the device asks to be in.
+    pub namespace: String,
+    /// `remote.on_removal: leave`.
+    pub leave: bool,
+    /// The state directory.
+    pub state: PathBuf,
+}
+
+/// What the driver is connected with.
+pub struct Ports {
+    /// Desired state, when it changes.
+    pub updates: mpsc::Sender<Update>,
+    /// The version of the configuration that is in force.
+    pub applied: watch::Receiver<Option<String>>,
+    /// What is observed, and where the server's state is said.
+    pub board: Arc<Board>,
+    /// Rung when the user's files are to be read again.
+    pub reread: Arc<Notify>,
+    /// Rung when it is over.
+    pub stop: Arc<Notify>,
+    /// For `GET /metrics`.
+    pub counts: Arc<Counts>,
+}
+
+/// What is counted.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// On the wire.
+    pub traffic: Arc<Traffic>,
+    /// Exchanges that went wrong.
+    pub troubles: std::sync::atomic::AtomicU64,
+    /// Configurations that differed from the one before.
+    pub configurations: std::sync::atomic::AtomicU64,
+    /// Certificates received.
+    pub certificates: std::sync::atomic::AtomicU64,
+    /// Events that wait for the server.
+    pub events_waiting: std::sync::atomic::AtomicU64,
+    /// Events dropped.
+    pub events_dropped: std::sync::atomic::AtomicU64,
+    /// 1: the last exchange reached the server.
+    pub reached: std::sync::atomic::AtomicU64,
+}
+
+/// Talks to the server until it is told to stop.
+pub async fn run(setting: Setting, configured: Configured, ports: Ports) {
+    let Some(driver) = Driver::new(setting, configured, ports) else { return };
+    driver.run().await;
+}
+
+struct Driver {
+    setting: Setting,
+    ports: Ports,
+    saver: Saver,
+    time: Time,
+    boot: String,
+    store: Store,
+    clients: Clients,
+    session: Session,
+    report: Report,
+    configured: Configured,
+    told: Told,
+    events: Events,
+    /// Whose events the server hears of: workloads of its own, the last words of those that were its own too.
+    known: std::collections::BTreeSet<WorkloadId>,
+    changes: broadcast::Receiver<status::Event>,
+    /// A heartbeat with events is under way: no other may carry them.
+    carrying: bool,
+    /// The hardware that the server has.
+    hardware: Option<Hardware>,
+    tasks: JoinSet<Done>,
+    storing: Vec<Problem>,
+}
+
+impl Driver {
+    fn new(setting: Setting, configured: Configured, ports: Ports) -> Option<Driver> {
+        let of_saver = ports.board.clone();
+        let report = move |what: Option<String>| {
+            let problem = what.map(|message| Problem::new("state", message));
+            of_saver.set_problems("state of the server's", problem.into_iter().collect());
+        };
+        let saver = match Saver::start(setting.state.clone(), Box::new(report)) {
+            Ok(saver) => saver,
+            Err(why) => {
+                tracing::error!("no thread for the state: {why}; the server is not talked to");
+                return None;
+            }
+        };
+        let (stored, _) = crate::state::load::<Wall>(&setting.state, TIME);
+        let (events, _) = crate::state::load::<Events>(&setting.state, EVENTS);
+        let time = Time::new(TrustedTime::new(stored), clock::now);
+        let (store, storing) = Store::open(&setting.state, &setting.device);
+        let peer = Peer { server: setting.server.clone(), id: setting.device.as_str().into(), time: time.clone() };
+        let clients = Clients::new(peer, setting.files.clone(), ports.counts.traffic.clone());
+        let holds = match (store.current(), store.candidate()) {
+            (current, Some(_)) => Holds::Candidate(current.is_some()),
+            (Some(_), None) => Holds::Proven,
+            (None, None) => Holds::Nothing,
+        };
+        let seed = uuid::Uuid::new_v4().as_u64_pair().0;
+        let session = Session::new(holds, configured.period(), seed, clock::mono());
+        let (_, changes) = ports.board.follow();
+        let known = configured.workloads().cloned().collect();
+        Some(Driver {
+            setting,
+            saver,
+            time,
+            boot: clock::boot_id(),
+            store,
+            clients,
+            session,
+            report: Report::default(),
+            configured,
+            told: Told::default(),
+            events: events.unwrap_or_default(),
+            known,
+            changes,
+            carrying: false,
+            hardware: None,
+            tasks: JoinSet::new(),
+            storing,
+            ports,
+        })
+    }
+
+    async fn run(mut self) {
+        let mut steps = Steps::listen().map_err(|why| tracing::warn!("steps of the clock are not noticed: {why}")).ok();
+        loop {
+            let now = clock::now();
+            let life = self.life(now);
+            self.session.set_renewal(life.and_then(|life| match life.phase {
+                Life::Unknown => None,
+                Life::Fresh => life.due_at,
+                Life::Due | Life::Expired => Some(now.mono),
+            }));
+            for exchange in self.session.next(now.mono) {
+                self.begin(exchange, now);
+            }
+            self.say(life, now.wall);
+            let lacks = self.clients.lacks(&self.store);
+            let look = lacks.then(|| now.mono.plus(LOOK));
+            let wake = self.session.wake().into_iter().chain(look).min().unwrap_or(Mono(u64::MAX));
+            tokio::select! {
+                Some(Ok(done)) = self.tasks.join_next() => self.done(done).await,
+                change = self.changes.recv() => {
+                    let closed = matches!(change, Err(RecvError::Closed));
+                    self.heard(change);
+                    if closed {
+                        break;
+                    }
+                }
+                _ = self.ports.applied.changed() => self.session.changed(clock::mono()),
+                () = stepped(&mut steps) => self.again(),
+                () = self.ports.reread.notified() => self.again(),
+                () = self.ports.stop.notified() => break,
+                () = until(wake) => {
+                    if lacks && !self.clients.lacks(&self.store) {
+                        self.again();
+                    }
+                }
+            }
+        }
+        self.tasks.abort_all();
+        self.saver.end();
+    }
+
+    /// Whatever failed may go well now.
+    fn again(&mut self) {
+        self.clients.forget();
+        self.session.hurry(clock::mono());
+    }
+
+    fn life(&self, now: Now) -> Option<Renewal> {
+        let issued = self.store.candidate().or(self.store.current())?;
+        let not_after = issued.pair.certificate().not_after;
+        Some(renewal(&issued.receipt, not_after, &self.boot, &self.time.lock(), now))
+    }
+
+    fn say(&mut self, life: Option<Renewal>, now: Wall) {
+        let certificate = life.map(|life| CertificateStatus { not_after: life.not_after, renew_at: life.due });
+        let version = self.ports.applied.borrow().clone();
+        let (status, changed) = self.report.status(self.session.phase(), version, certificate, now);
+        if changed {
+            tracing::info!(server = self.setting.server, state = status.state, "the server's state");
+        }
+        self.ports.board.set_server(status);
+        let unsaved = self.store.unsaved().map(|why| Problem::new("state", why));
+        let mut problems: Vec<Problem> = self.storing.iter().cloned().chain(unsaved).collect();
+        problems.extend(self.configured.problems().iter().cloned());
+        self.ports.board.set_problems("server", problems);
+        let counts = &self.ports.counts;
+        counts.events_waiting.store(u64::try_from(self.events.waiting()).unwrap_or(u64::MAX), Relaxed);
+        counts.events_dropped.store(self.events.dropped(), Relaxed);
+        counts.reached.store(u64::from(self.report.is_reached()), Relaxed);
+    }
+
+    /// A workload changed its state.
+    fn heard(&mut self, change: Result<status::Event, RecvError>) {
+        match change {
+            Ok(event) => {
+                let Ok(id) = WorkloadId::try_new(&event.namespace, &event.name) else { return };
+                if !self.known.contains(&id) {
+                    return;
+                }
+                if event.to.is_none() && !self.configured.workloads().any(|assigned| *assigned == id) {
+                    self.known.remove(&id);
+                }
+                self.events.push(&event);
+            }
+            Err(RecvError::Lagged(missed)) => self.events.lose(missed),
+            Err(RecvError::Closed) => return,
+        }
+        self.saver.save(EVENTS, &self.events);
+        self.session.changed(clock::mono());
+    }
+
+    fn begin(&mut self, exchange: Exchange, now: Now) {
+        let proving = self.store.candidate().is_some();
+        let sent = self.sent(exchange, now);
+        let epoch = self.session.epoch();
+        match (self.clients.client(exchange, &self.store, proving), sent) {
+            (Ok(client), Ok(sent)) => {
+                let make = tokio::spawn(exchange::make(client, exchange, epoch, sent));
+                self.tasks.spawn(async move { make.await.unwrap_or_else(|why| exchange::broken(exchange, epoch, &why)) });
+            }
+            (Err(why), Ok(sent)) => self.fail(exchange, epoch, why, sent),
+            (_, Err(why)) => self.fail(exchange, epoch, why, Sent::default()),
+        }
+    }
+
+    /// It cannot even be asked; told by the same way as all else, so that waits grow.
+    fn fail(&mut self, exchange: Exchange, epoch: u64, why: String, sent: Sent) {
+        let got = Got::Unreachable(why);
+        self.tasks.spawn(async move { Done { exchange, epoch, got, sent } });
+    }
+
+    async fn done(&mut self, done: Done) {
+        let Done { exchange, epoch, got, sent } = done;
+        let now = clock::now();
+        let mut date = None;
+        if let Got::Status { date: Some(told), .. } = &got {
+            let mut time = self.time.lock();
+            date = time.heard(*told, now).then_some(*told);
+            let stored = time.stored();
+            drop(time);
+            self.saver.save(TIME, &stored);
+        }
+        let mut meaning = meaning(exchange, &got, &self.setting.device);
+        match std::mem::take(&mut meaning.content) {
+            Content::Nothing => {}
+            Content::Certificate(certificate) => self.take_certificate(&mut meaning, &certificate, sent.request.as_ref(), date, now),
+            Content::Configuration(message) => self.take_configuration(&mut meaning, message).await,
+        }
+        if exchange == Exchange::Heartbeat {
+            self.delivered(meaning.answer, &sent);
+        }
+        let reached = match got {
+            Got::Status { .. } => Some(true),
+            Got::Aborted(_) => None,
+            Got::Unreachable(_) => Some(false),
+        };
+        if matches!(got, Got::Unreachable(_)) {
+            // Another attempt is another connection, and has another look at the files.
+            self.clients.forget();
+        }
+        if self.report.exchanged(exchange, reached, meaning.trouble.as_deref(), now.wall)
+            && let Some(trouble) = &meaning.trouble
+        {
+            self.ports.counts.troubles.fetch_add(1, Relaxed);
+            tracing::warn!(exchange = exchange.as_str(), "{trouble}");
+        }
+        let verdict = self.session.answered(exchange, meaning.answer, epoch, now.mono);
+        match verdict {
+            None => {}
+            Some(Verdict::Promote) => self.store.promote(),
+            Some(Verdict::GoBack) => {
+                tracing::warn!("the server refuses the new certificate; the one before it goes on");
+                self.store.discard();
+            }
+            Some(Verdict::Removed) => self.removed().await,
+        }
+        if self.store.unsaved().is_some() {
+            // What fails again stands in `unsaved` again.
+            let _ = self.store.save();
+        }
+    }
+
+    fn take_certificate(
+        &mut self,
+        meaning: &mut Meaning,
+        certificate: &str,
+        request: Option<&Request>,
+        date: Option<Wall>,
+        now: Now,
+    ) {
+        let Some(request) = request else { return };
+        let receipt = Receipt::new(date, &self.time.lock(), &self.boot, now);
+        match self.store.put(request, certificate, receipt) {
+            Ok(stored) => {
+                self.ports.counts.certificates.fetch_add(1, Relaxed);
+                if let Stored::InMemory(why) = stored {
+                    tracing::error!("{why}");
+                }
+                tracing::info!("a new certificate was received");
+                self.report.forget(&[Exchange::Enrol, Exchange::Register, Exchange::Renew]);
+            }
+            Err(why) => {
+                meaning.answer = Answer::Unusable;
+                meaning.trouble = Some(format!("the server's certificate for this device is not usable: {why}"));
+            }
+        }
+    }
+
+    async fn take_configuration(&mut self, meaning: &mut Meaning, message: serde_json::Value) {
+        match self.configured.take(message).await {
+            Taken::Same => {}
+            Taken::New(update) => {
+                self.ports.counts.configurations.fetch_add(1, Relaxed);
+                self.known.extend(self.configured.workloads().cloned());
+                self.session.set_period(self.configured.period());
+                self.session.reconfigured();
+                tracing::info!(version = update.version, workloads = update.desired.workloads.len(), "a new configuration");
+                self.update(update).await;
+            }
+            Taken::Unusable(why) => {
+                meaning.answer = Answer::Unusable;
+                meaning.trouble = Some(why);
+            }
+        }
+    }
+
+    async fn update(&self, update: Update) {
+        // The loop is gone: the agent ends.
+        let _ = self.ports.updates.send(update).await;
+    }
+
+    /// What became of the events and the hardware that a heartbeat carried.
+    fn delivered(&mut self, answer: Answer, sent: &Sent) {
+        if answer == Answer::Accepted {
+            self.hardware = sent.hardware.clone().or(self.hardware.take());
+        }
+        self.carrying &= sent.batch.is_none() && !sent.broken;
+        let Some((batch, before)) = &sent.batch else {
+            if answer == Answer::Accepted && sent.least {
+                // Without them it took the heartbeat: it will never take them.
+                self.events.give_up(&self.events.batch(), 0);
+                self.saver.save(EVENTS, &self.events);
+            }
+            return;
+        };
+        let since = self.events.dropped().saturating_sub(*before);
+        match answer {
+            // The server makes its events before it writes the status, which is what fails with 500.
+            Answer::Accepted | Answer::Status(500) => self.events.delivered(batch, since),
+            _ => return,
+        }
+        self.saver.save(EVENTS, &self.events);
+        if self.events.waiting() > 0 {
+            self.session.changed(clock::mono());
+        }
+    }
+
+    async fn removed(&mut self) {
+        self.report.forget(&[Exchange::Get, Exchange::Heartbeat, Exchange::Control, Exchange::Renew]);
+        self.clients.forget();
+        self.hardware = None;
+        if self.setting.leave {
+            tracing::warn!("the server has removed this device; its workloads go on (remote.on_removal: leave)");
+            return;
+        }
+        tracing::warn!("the server has removed this device: its workloads are stopped (remote.on_removal: stop)");
+        let update = self.configured.clear();
+        self.update(update).await;
+    }
+}
+
+async fn until(at: Mono) {
+    if at == Mono(u64::MAX) {
+        return std::future::pending().await;
+    }
+    if clock::sleep_until(at).await.is_err() {
+        // No timer to be had; the runtime's own does not go on through suspend, which is better than nothing.
+        tokio::time::sleep(at.since(clock::mono())).await;
+    }
+}
+
+async fn stepped(steps: &mut Option<Steps>) {
+    let heard = match steps {
+        Some(steps) => steps.next().await,
+        None => std::future::pending().await,
+    };
+    if heard.is_err() {
+        *steps = None;
+    }
+}
