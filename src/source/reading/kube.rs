@@ -17,7 +17,7 @@ pub struct References {
     pub secrets: BTreeMap<String, bool>,
 }
 
-pub(super) fn config_map(report: &mut Report, document: &mut Fields<'_>) -> Content {
+pub(crate) fn config_map(report: &mut Report, document: &mut Fields<'_>) -> Content {
     document.ignore(&["immutable"]);
     let mut content: Content =
         document.texts(report, "data").into_iter().map(|(key, text)| (key, text.into_bytes())).collect();
@@ -25,7 +25,7 @@ pub(super) fn config_map(report: &mut Report, document: &mut Fields<'_>) -> Cont
     content
 }
 
-pub(super) fn secret(report: &mut Report, document: &mut Fields<'_>) -> Content {
+pub(crate) fn secret(report: &mut Report, document: &mut Fields<'_>) -> Content {
     document.ignore(&["immutable", "type"]);
     let mut content = Content::new();
     decoded(report, document, "data", &mut content);
