@@ -205,6 +205,7 @@ fn our_device<'a>(
         }
     }
     outcome.desired.profiles.clone_from(&device.profiles);
+    outcome.desired.profiles_origin = Some(document.origin.clone());
     // What its own warnings say has no workload to say it.
     outcome.desired.problems.extend(document.report.warnings.iter().cloned());
     outcome.desired.problems.extend(wrong_expressions(&device.profiles, &document.origin));

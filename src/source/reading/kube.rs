@@ -60,7 +60,7 @@ fn decoded(report: &mut Report, document: &mut Fields<'_>, field: &'static str, 
     }
 }
 
-fn base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text.bytes().filter(|c| !c.is_ascii_whitespace()).collect();
     let padding = digits.iter().rev().take_while(|c| **c == b'=').count();
     if !digits.len().is_multiple_of(4) || padding > 2 {
