@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::executor::shell::proc::{self, Stat};
 use crate::executor::shell::run_dir;
-use crate::source::manifests::{duration, pod};
+use crate::source::reading::{duration, pod};
 use crate::{config, http, state};
 
 /// The longest duration that a manifest may ask for.

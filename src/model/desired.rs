@@ -16,6 +16,8 @@ pub struct Desired {
     pub labels: BTreeMap<String, String>,
     /// The device's profiles; names are unique.
     pub profiles: Vec<ProfileSpec>,
+    /// Where the profiles stand, for people: `manifests/a.yaml:1`.
+    pub profiles_origin: Option<String>,
     /// The workloads that select this device.
     pub workloads: BTreeMap<WorkloadId, SharedWorkload>,
     /// What a person should mend.

@@ -4,12 +4,14 @@
 //! is one variant of [`status::Reason`].
 
 pub mod desired;
+pub mod hidden;
 pub mod id;
 pub mod metric;
 pub mod pod;
 pub mod policy;
 pub mod problem;
 pub mod profile;
+pub mod registry;
 pub mod status;
 pub mod time;
 pub mod workload;

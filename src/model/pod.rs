@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::registry::Registries;
+
 /// The content of a ConfigMap or Secret: keys and bytes.
 pub type Content = BTreeMap<String, Vec<u8>>;
 
@@ -13,6 +15,8 @@ pub struct PodJob {
     pub spec: PodSpec,
     /// The ConfigMaps and Secrets that it refers to and that are there.
     pub contents: Contents,
+    /// What its images are fetched with. Not part of its version: a changed password restarts nothing.
+    pub registries: Registries,
 }
 
 /// The contents of what a pod refers to, by name. Shown without the secrets.

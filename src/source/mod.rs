@@ -2,3 +2,5 @@
 
 pub mod flotta;
 pub mod manifests;
+pub mod merge;
+pub(crate) mod reading;

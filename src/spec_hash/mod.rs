@@ -118,6 +118,13 @@ fn sealed(secret: &Content, key: &DeviceKey) -> String {
         .unwrap_or_default()
 }
 
+/// A value as bytes: no two values share them, and the order of maps does not matter.
+pub(crate) fn encode(value: &Json) -> Vec<u8> {
+    let mut out = Vec::new();
+    json(&mut out, value);
+    out
+}
+
 /// Lower-case hex.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {

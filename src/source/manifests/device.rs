@@ -4,14 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::document::Metadata;
-use super::fields::{Fields, Report};
-use super::tree::{Node, short};
 use crate::model::profile::{ConditionSpec, ProfileSpec};
-
-/// The most profiles of a device.
-pub const MAX_PROFILES: usize = 1_000;
-/// The most conditions of a profile.
-pub const MAX_CONDITIONS: usize = 1_000;
+use crate::source::reading::fields::{Fields, Report, items};
+use crate::source::reading::limits::{MAX_CONDITIONS, MAX_PROFILES};
+use crate::source::reading::tree::{Node, short};
 
 /// What an EdgeDevice says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,19 +122,4 @@ fn conditions(report: &mut Report, path: &str, node: &Node) -> Vec<ConditionSpec
         conditions.push(ConditionSpec { name, expression, hold_off, hold });
     }
     conditions
-}
-
-/// The items of a list of at most `most`.
-pub(super) fn items<'a>(report: &mut Report, path: &str, node: &'a Node, most: usize) -> &'a [Node] {
-    match &node.value {
-        super::tree::Value::List(items) if items.len() > most => {
-            report.error(node.at, format!("{path}: more than {most} of them"));
-            &items[..most]
-        }
-        super::tree::Value::List(items) => items,
-        _ => {
-            report.error(node.at, format!("{path}: must be a list (`- …` or `[…]`), not {}", node.what()));
-            &[]
-        }
-    }
 }

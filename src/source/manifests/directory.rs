@@ -7,13 +7,14 @@ use super::device::DeviceDoc;
 use super::document::{self, Body, Document, DocumentKey, DocumentKind};
 use super::workload::WorkloadDoc;
 use super::{Settings, StoredManifests};
-use crate::condition;
 use crate::model::desired::Desired;
 use crate::model::id::WorkloadId;
-use crate::model::pod::{Content, Contents, PodJob};
+use crate::model::pod::{Content, Referred};
 use crate::model::problem::Problem;
 use crate::model::workload::{Kind, Payload, SharedWorkload, SourceKind, Workload};
-use crate::spec_hash::{HashInput, spec_hash};
+use crate::source::reading::carried::{missing, with_contents};
+use crate::source::reading::profiles::wrong_expressions;
+use crate::source::reading::version::Versioned;
 
 /// What is known of the files.
 #[derive(Debug, Default)]
@@ -204,19 +205,10 @@ fn our_device<'a>(
         }
     }
     outcome.desired.profiles.clone_from(&device.profiles);
+    outcome.desired.profiles_origin = Some(document.origin.clone());
     // What its own warnings say has no workload to say it.
     outcome.desired.problems.extend(document.report.warnings.iter().cloned());
-    for profile in &device.profiles {
-        for condition in &profile.conditions {
-            if let Err(why) = condition::compile(&condition.expression) {
-                let message = format!(
-                    "profile {}, condition {} ({}): {why}; it counts as false",
-                    profile.name, condition.name, condition.expression
-                );
-                outcome.desired.problems.push(Problem::new(document.origin.clone(), message));
-            }
-        }
-    }
+    outcome.desired.problems.extend(wrong_expressions(&device.profiles, &document.origin));
     (document.key.name.clone(), Some(device))
 }
 
@@ -237,56 +229,32 @@ fn workload(document: &Document, doc: &WorkloadDoc, contents: &ByKey<'_>, settin
     // The names were checked when the document was read.
     let id = WorkloadId::try_new(&document.key.namespace, &document.key.name).ok()?;
     let mut warnings: Vec<String> = document.report.warnings.iter().map(ToString::to_string).collect();
-    let find = |kind: DocumentKind, name: &str| contents.get(&(kind, id.namespace(), name)).copied();
+    let find = |of: Referred, name: &str| {
+        let kind = match of {
+            Referred::ConfigMap => DocumentKind::ConfigMap,
+            Referred::Secret => DocumentKind::Secret,
+        };
+        contents.get(&(kind, id.namespace(), name)).copied()
+    };
     let payload = match (&doc.payload, document.report.errors.first()) {
         (_, Some(error)) => Payload::Invalid(error.message.clone()),
-        (Payload::Pod(job), None) => {
-            let all = |kind: DocumentKind, names: &BTreeMap<String, bool>| -> BTreeMap<String, Content> {
-                names.keys().filter_map(|name| Some((name.clone(), find(kind, name)?.clone()))).collect()
-            };
-            let contents = Contents {
-                config_maps: all(DocumentKind::ConfigMap, &doc.references.config_maps),
-                secrets: all(DocumentKind::Secret, &doc.references.secrets),
-            };
-            let job = PodJob { spec: job.spec.clone(), contents };
-            match job.missing(id.namespace()).or_else(|| job.too_long(id.name())) {
-                Some(what) => Payload::Invalid(what),
-                None => Payload::Pod(Arc::new(job)),
-            }
-        }
+        (Payload::Pod(job), None) => with_contents(job, &doc.references, &id, find),
         (payload, None) => payload.clone(),
-    };
-    let mut of = |kind: DocumentKind, names: &BTreeMap<String, bool>| {
-        for (name, _) in names.iter().filter(|(_, optional)| !**optional) {
-            if find(kind, name).is_none() {
-                warnings.push(format!("{} {}/{name} is referred to and not there", kind.as_str(), id.namespace()));
-            }
-        }
     };
     // Of a pod it is an error, said already.
     if doc.kind != Kind::Pod {
-        of(DocumentKind::ConfigMap, &doc.references.config_maps);
-        of(DocumentKind::Secret, &doc.references.secrets);
+        warnings.extend(missing(&doc.references, &id, find));
     }
-    let hash = spec_hash(
-        &HashInput {
-            namespace: id.namespace(),
-            name: id.name(),
-            kind: doc.kind,
-            rootless: doc.rootless,
-            input: &doc.input,
-            labels: &doc.labels,
-            annotations: &doc.annotations,
-            config_maps: doc
-                .references
-                .config_maps
-                .keys()
-                .map(|n| (n.as_str(), find(DocumentKind::ConfigMap, n)))
-                .collect(),
-            secrets: doc.references.secrets.keys().map(|n| (n.as_str(), find(DocumentKind::Secret, n))).collect(),
-        },
-        &settings.key,
-    );
+    let versioned = Versioned {
+        id: &id,
+        kind: doc.kind,
+        rootless: doc.rootless,
+        input: &doc.input,
+        labels: &doc.labels,
+        annotations: &doc.annotations,
+        references: &doc.references,
+    };
+    let hash = versioned.hash(find, &settings.key);
     Some(Workload {
         id,
         hash,

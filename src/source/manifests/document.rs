@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::device::{self, DeviceDoc};
-use super::fields::{Fields, Report};
-use super::kube;
-use super::tree::{self, At, Key, Node, SyntaxError, Value, short};
 use super::workload::{self, WorkloadDoc};
 use crate::model::id::rfc1123;
+use crate::source::reading::fields::{Fields, Report};
+use crate::source::reading::kube;
+use crate::source::reading::tree::{self, At, Key, Node, SyntaxError, Value, short};
 use crate::spec_hash::Content;
 
 /// The apiVersion of the kinds of this project.

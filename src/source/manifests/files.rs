@@ -7,9 +7,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::model::problem::Problem;
+use crate::source::reading::limits::MAX_TEXT;
 
 /// A larger file is refused (SPEC "Directory rules").
-pub const MAX_FILE: u64 = 1 << 20;
+pub const MAX_FILE: u64 = MAX_TEXT as u64;
 /// More files than this are not read.
 pub const MAX_FILES: usize = 10_000;
 

@@ -2,21 +2,15 @@
 //!
 //! ```text
 //!  inotify ─► watch (100 ms of quiet, then the files that changed) ─► Directory (pure: last good version of each) ─► Update
-//!                                                                       └─ document ─ fields ─ tree (YAML with places)
+//!                                                                       └─ document, device, workload ─ crate::source::reading
 //! ```
 //! [`run`] is the only part with I/O, with [`read_once`] for `flotta-agent check`.
 
 mod device;
 mod directory;
 mod document;
-pub(crate) mod duration;
-mod fields;
 mod files;
-mod kube;
-pub(crate) mod pod;
 mod selector;
-mod syntax;
-mod tree;
 mod watch;
 mod workload;
 

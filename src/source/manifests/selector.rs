@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fields::{Fields, Report, text};
+use crate::source::reading::fields::{Fields, Report, text};
 
 /// All of it must hold; nothing said: every device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,29 +1,22 @@
 //! `EdgeWorkload`: what is to run, for which devices, behind which gates.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
-use super::device::items;
 use super::document::Metadata;
-use super::fields::{Fields, Report, as_written, integer};
-use super::kube::{self, References};
 use super::selector::Selector;
-use super::tree::{Node, Value, short};
-use crate::model::pod::PodJob;
 use crate::model::profile::{ConditionRef, ProfileRef};
 use crate::model::workload::{Kind, Payload, RestartPolicy, Retry, ShellSpec};
+use crate::source::reading::carried::{Carried, DEFAULT_GRACE, default_restart, pod_spec, restart_policy};
+use crate::source::reading::fields::{Fields, Report, as_written, integer, items};
+use crate::source::reading::kube::References;
+use crate::source::reading::limits::{MAX_GATES, QUOTA_US, RETRY_SECONDS};
+use crate::source::reading::tree::{Node, Value, short};
 
-/// Between TERM and KILL where nothing is said, as in Kubernetes.
-pub const DEFAULT_GRACE: Duration = Duration::from_secs(30);
-/// The most profiles that may gate a workload.
-const MAX_GATES: usize = 64;
 /// The most arguments of a command.
 const MAX_ARGUMENTS: usize = 1_000;
-/// A CPU quota is at least 1 ms and at most 1 024 cores' worth per 100 ms.
-const QUOTA_US: (i64, i64) = (1_000, 102_400_000);
 
 /// What an EdgeWorkload says.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,14 +47,6 @@ pub struct WorkloadDoc {
     pub input: Json,
     /// What a pod refers to.
     pub references: References,
-}
-
-/// The part of a document that an executor gets.
-struct Carried {
-    payload: Payload,
-    input: Json,
-    restart: Option<RestartPolicy>,
-    references: References,
 }
 
 pub(super) fn read(report: &mut Report, document: &mut Fields<'_>, metadata: Metadata) -> WorkloadDoc {
@@ -117,13 +102,7 @@ pub(super) fn read(report: &mut Report, document: &mut Fields<'_>, metadata: Met
         Kind::Ansible => ansible(report, &mut spec),
         Kind::Pod | Kind::K8s | Kind::Microshift => pod(report, &mut spec, doc.kind),
     };
-    let default = if doc.cron.is_some() {
-        RestartPolicy::Never
-    } else if matches!(doc.kind, Kind::Shell | Kind::Ansible) {
-        RestartPolicy::OnFailure
-    } else {
-        RestartPolicy::Always
-    };
+    let default = default_restart(doc.kind, doc.cron.is_some());
     match carried {
         Some(carried) => {
             doc.restart = carried.restart.unwrap_or(default);
@@ -165,7 +144,8 @@ fn retry(report: &mut Report, spec: &mut Fields<'_>) -> Retry {
     let Some(mut retry) = spec.map(report, "retry") else { return Retry::DEFAULT };
     let mut found = Retry::DEFAULT;
     if let Some(mut constant) = retry.map(report, "constantBackoff") {
-        if let Some(seconds) = constant.integer(report, "periodSeconds", 1, 86_400) {
+        let (from, to) = RETRY_SECONDS;
+        if let Some(seconds) = constant.integer(report, "periodSeconds", from, to) {
             found = Retry::Constant(Duration::from_secs(u64::try_from(seconds).unwrap_or(20)));
         }
         constant.finish(report);
@@ -225,19 +205,6 @@ fn quota(report: &mut Report, path: &str, node: &Node) -> Option<u32> {
     integer(report, &format!("{path} (µs per 100 ms)"), node, from, to).and_then(|quota| u32::try_from(quota).ok())
 }
 
-fn policy(report: &mut Report, node: Option<&Node>, path: &str) -> Option<RestartPolicy> {
-    let node = node?;
-    match &node.value {
-        Value::Text(text) if text == "Always" => Some(RestartPolicy::Always),
-        Value::Text(text) if text == "OnFailure" => Some(RestartPolicy::OnFailure),
-        Value::Text(text) if text == "Never" => Some(RestartPolicy::Never),
-        _ => {
-            report.error(node.at, format!("{path}: must be Always, OnFailure or Never, not {}", node.what()));
-            None
-        }
-    }
-}
-
 fn shell(report: &mut Report, spec: &mut Fields<'_>) -> Option<Carried> {
     let node = spec.take("shell")?;
     let path = spec.name("shell");
@@ -269,7 +236,7 @@ fn shell(report: &mut Report, spec: &mut Fields<'_>) -> Option<Carried> {
     }
     let user = fields.take("user").and_then(|node| as_written(report, &format!("{path}.user"), node));
     let restart = fields.take("restartPolicy");
-    let restart = policy(report, restart, &format!("{path}.restartPolicy"));
+    let restart = restart_policy(report, restart, &format!("{path}.restartPolicy"));
     let grace = fields.duration(report, "terminationGracePeriodSeconds").unwrap_or(DEFAULT_GRACE);
     if let Some((key, _)) = fields.take_entry("resources") {
         report.warn(
@@ -349,21 +316,5 @@ fn pod(report: &mut Report, spec: &mut Fields<'_>, kind: Kind) -> Option<Carried
         report.error(node.at, format!("{path}.spec: is missing: the PodSpec with its containers"));
         return None;
     };
-    let some = matches!(inner.get("containers").map(|node| &node.value), Some(Value::List(items)) if !items.is_empty());
-    if !some {
-        report.error(inner.at, format!("{path}.spec.containers: is missing: a pod needs at least one container"));
-        return None;
-    }
-    let restart = policy(report, inner.get("restartPolicy"), &format!("{path}.spec.restartPolicy"));
-    let input = inner.to_json();
-    let references = kube::references(&input);
-    let payload = match kind {
-        Kind::Pod => {
-            let spec = super::pod::read(report, &format!("{path}.spec"), inner)?;
-            Payload::Pod(Arc::new(PodJob { spec, ..PodJob::default() }))
-        }
-        // The cluster reads it itself.
-        Kind::K8s | Kind::Microshift | Kind::Ansible | Kind::Shell => Payload::Kube(input.clone()),
-    };
-    Some(Carried { payload, input: json!({ "spec": input }), restart, references })
+    pod_spec(report, &format!("{path}.spec"), inner, kind)
 }

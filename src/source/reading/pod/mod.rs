@@ -7,9 +7,9 @@ mod volume;
 
 use std::collections::BTreeSet;
 
+use super::carried::DEFAULT_GRACE;
 use super::fields::{Fields, Report};
 use super::tree::{Node, Value, short};
-use super::workload::DEFAULT_GRACE;
 use crate::model::pod::{Container, PodSpec, Security};
 
 /// The kernel takes no longer one.
@@ -33,7 +33,7 @@ const OF_CLUSTERS: [&str; 14] = [
 ];
 
 /// Reads it; what is wrong with it stands in the report.
-pub(super) fn read(report: &mut Report, path: &str, node: &Node) -> Option<PodSpec> {
+pub(crate) fn read(report: &mut Report, path: &str, node: &Node) -> Option<PodSpec> {
     let mut fields = Fields::of(report, path, node)?;
     let security = pod_security(report, &mut fields);
     let mut spec = PodSpec {

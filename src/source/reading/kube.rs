@@ -17,7 +17,7 @@ pub struct References {
     pub secrets: BTreeMap<String, bool>,
 }
 
-pub(super) fn config_map(report: &mut Report, document: &mut Fields<'_>) -> Content {
+pub(crate) fn config_map(report: &mut Report, document: &mut Fields<'_>) -> Content {
     document.ignore(&["immutable"]);
     let mut content: Content =
         document.texts(report, "data").into_iter().map(|(key, text)| (key, text.into_bytes())).collect();
@@ -25,7 +25,7 @@ pub(super) fn config_map(report: &mut Report, document: &mut Fields<'_>) -> Cont
     content
 }
 
-pub(super) fn secret(report: &mut Report, document: &mut Fields<'_>) -> Content {
+pub(crate) fn secret(report: &mut Report, document: &mut Fields<'_>) -> Content {
     document.ignore(&["immutable", "type"]);
     let mut content = Content::new();
     decoded(report, document, "data", &mut content);
@@ -60,7 +60,7 @@ fn decoded(report: &mut Report, document: &mut Fields<'_>, field: &'static str, 
     }
 }
 
-fn base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn base64(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text.bytes().filter(|c| !c.is_ascii_whitespace()).collect();
     let padding = digits.iter().rev().take_while(|c| **c == b'=').count();
     if !digits.len().is_multiple_of(4) || padding > 2 {

@@ -22,16 +22,16 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(file: &str) -> Report {
+    pub(crate) fn new(file: &str) -> Report {
         Report { file: file.to_owned(), ..Report::default() }
     }
 
-    pub(super) fn error(&mut self, at: At, message: impl Into<String>) {
+    pub(crate) fn error(&mut self, at: At, message: impl Into<String>) {
         let place = format!("{}:{at}", self.file);
         note(&mut self.errors, Problem::new(place, message));
     }
 
-    pub(super) fn warn(&mut self, at: At, message: impl Into<String>) {
+    pub(crate) fn warn(&mut self, at: At, message: impl Into<String>) {
         let place = format!("{}:{at}", self.file);
         note(&mut self.warnings, Problem::new(place, message));
     }
@@ -46,7 +46,7 @@ fn note(notes: &mut Vec<Problem>, problem: Problem) {
 }
 
 /// A map whose fields are taken one by one; what nobody took is warned about by [`Fields::finish`].
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     pub path: String,
     pub at: At,
     entries: Vec<(&'a Key, &'a Node)>,
@@ -190,7 +190,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-pub(super) fn text(report: &mut Report, path: &str, node: &Node) -> Option<String> {
+pub(crate) fn text(report: &mut Report, path: &str, node: &Node) -> Option<String> {
     let written = match &node.value {
         Value::Text(text) => return Some(text.clone()),
         Value::Number(_, text) => Some(text.clone()),
@@ -203,7 +203,7 @@ pub(super) fn text(report: &mut Report, path: &str, node: &Node) -> Option<Strin
 }
 
 /// Text, or a number or boolean as it is written: what a program gets as an argument or in its environment.
-pub(super) fn as_written(report: &mut Report, path: &str, node: &Node) -> Option<String> {
+pub(crate) fn as_written(report: &mut Report, path: &str, node: &Node) -> Option<String> {
     let written = match &node.value {
         Value::Text(text) | Value::Number(_, text) => text.clone(),
         Value::Bool(yes) => yes.to_string(),
@@ -219,7 +219,7 @@ pub(super) fn as_written(report: &mut Report, path: &str, node: &Node) -> Option
     Some(written)
 }
 
-pub(super) fn integer(report: &mut Report, path: &str, node: &Node, from: i64, to: i64) -> Option<i64> {
+pub(crate) fn integer(report: &mut Report, path: &str, node: &Node, from: i64, to: i64) -> Option<i64> {
     if let Value::Number(number, _) = &node.value
         && let Some(whole) = number.as_i64()
         && (from..=to).contains(&whole)
@@ -228,6 +228,21 @@ pub(super) fn integer(report: &mut Report, path: &str, node: &Node, from: i64, t
     }
     report.error(node.at, format!("{path}: must be a whole number from {from} to {to}, not {}", node.what()));
     None
+}
+
+/// The items of a list of at most `most`.
+pub(crate) fn items<'a>(report: &mut Report, path: &str, node: &'a Node, most: usize) -> &'a [Node] {
+    match &node.value {
+        Value::List(items) if items.len() > most => {
+            report.error(node.at, format!("{path}: more than {most} of them"));
+            &items[..most]
+        }
+        Value::List(items) => items,
+        _ => {
+            report.error(node.at, format!("{path}: must be a list (`- …` or `[…]`), not {}", node.what()));
+            &[]
+        }
+    }
 }
 
 /// The known name that was probably meant.

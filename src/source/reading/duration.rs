@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What is right, for sentences.
-pub(super) const FORM: &str = "a duration like 30s, 5m, 1h30m or 500ms, or whole seconds";
+pub(crate) const FORM: &str = "a duration like 30s, 5m, 1h30m or 500ms, or whole seconds";
 
 /// Ten years: more is a typing error.
 pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
