@@ -252,8 +252,13 @@ impl Build<'_> {
     fn note(&mut self) {
         let config = &self.config;
         let mut notes: Vec<(&'static str, String)> = Vec::new();
-        if config.server.url.is_some() {
-            notes.push(("SERVER", "SERVER is set, but this version does not talk to a Flotta server yet".into()));
+        let server = &config.server;
+        let of_server = [("CA_ROOT", &server.ca_root), ("CERT", &server.cert), ("KEY", &server.key)];
+        for (key, _) in of_server.iter().filter(|(_, path)| path.is_none() && server.url.is_some()) {
+            notes.push(("SERVER", format!("SERVER is set and {key} is not: without it no server can be talked to")));
+        }
+        for (key, _) in of_server.iter().filter(|(_, path)| path.is_some() && server.url.is_none()) {
+            notes.push((key, format!("{key} has no effect: SERVER is not set")));
         }
         let tls = [("mqtt.ca", &config.mqtt.ca), ("mqtt.cert", &config.mqtt.cert), ("mqtt.key", &config.mqtt.key)];
         for (key, _) in tls.iter().filter(|(_, path)| path.is_some()) {

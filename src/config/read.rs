@@ -23,8 +23,10 @@ pub(super) fn namespace(value: &Value<'_>) -> Result<String, String> {
 pub(super) fn server_url(value: &Value<'_>) -> Result<Option<String>, String> {
     let right = "write a URL like https://server.example:8043";
     let Some(text) = value.optional_text(right)? else { return Ok(None) };
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    match rest {
+    if text.starts_with("http://") {
+        return value.wrong("the server speaks https only: write a URL like https://server.example:8043");
+    }
+    match text.strip_prefix("https://") {
         Some(rest) if !rest.is_empty() && !rest.starts_with('/') && !text.contains(char::is_whitespace) => {
             Ok(Some(text))
         }

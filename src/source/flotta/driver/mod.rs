@@ -14,7 +14,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::client::{Client, Got, Peer, Traffic};
+use super::client::{Got, Peer, Traffic};
 use super::heartbeat::Told;
 use super::heartbeat::events::Events;
 use super::identity::{Request, Store, Stored};
@@ -23,6 +23,7 @@ use super::renewal::{Phase as Life, Receipt, Renewal, renewal};
 use super::session::{Answer, Exchange, Holds, Session, Verdict};
 use super::tls::Time;
 use super::trusted_time::TrustedTime;
+use super::desired::Scope;
 use super::{Configured, Taken, Update};
 use crate::board::Board;
 use crate::clock::{self, Steps};
@@ -31,7 +32,7 @@ use crate::model::problem::Problem;
 use crate::model::status::{self, CertificateStatus};
 use crate::model::time::{Mono, Now, Wall};
 use crate::node::hardware::Hardware;
-use crate::state::{Saver, StateDir};
+use crate::state::Saver;
 
 pub use clients::Files;
 
@@ -240,8 +241,7 @@ impl Driver {
         }
         self.ports.board.set_server(status);
         let unsaved = self.store.unsaved().map(|why| Problem::new("state", why));
-        let mut problems: Vec<Problem> = self.storing.iter().cloned().chain(unsaved).collect();
-        problems.extend(self.configured.problems().iter().cloned());
+        let problems: Vec<Problem> = self.storing.iter().cloned().chain(unsaved).collect();
         self.ports.board.set_problems("server", problems);
         let counts = &self.ports.counts;
         counts.events_waiting.store(u64::try_from(self.events.waiting()).unwrap_or(u64::MAX), Relaxed);
@@ -298,7 +298,9 @@ impl Driver {
             date = time.heard(*told, now).then_some(*told);
             let stored = time.stored();
             drop(time);
-            self.saver.save(TIME, &stored);
+            if let Some(stored) = stored {
+                self.saver.save(TIME, &stored);
+            }
         }
         let mut meaning = meaning(exchange, &got, &self.setting.device);
         match std::mem::take(&mut meaning.content) {
