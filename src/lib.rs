@@ -33,6 +33,7 @@ pub mod intake;
 pub mod model;
 pub mod mqtt;
 pub mod node;
+mod outbound;
 mod readiness;
 pub mod scheduler;
 pub mod source;

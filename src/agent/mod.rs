@@ -128,7 +128,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let ids: Vec<ExecutorId> = executors.keys().copied().collect();
     let reconciler = Reconciler::new(limits, &ids);
     let mut sources = sources::Sources::new(first, desired);
-    let server = server::Server::prepare(config, &state, &device_id, key, &board, &mut sources);
+    let server = server::Server::prepare(config, &state, &device_id, key, (&board, saver.hand()), &mut sources);
     let reconcile = Loop::new(reconciler, policy(config), executors, intake.clone(), voice, saver, inputs.clone());
     let handle = reconcile.handle();
     let looping = tokio::spawn(reconcile.run(inbox, sources));

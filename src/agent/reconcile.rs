@@ -113,11 +113,7 @@ impl Loop {
     }
 
     /// Runs until it is told to end; gives the saver back, for its last writes.
-    pub(super) async fn run(
-        mut self,
-        mut inbox: mpsc::Receiver<Input>,
-        mut sources: Sources,
-    ) -> Saver {
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Input>, mut sources: Sources) -> Saver {
         for news in sources.first() {
             self.set_desired(&news, &mut sources);
         }

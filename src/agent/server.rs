@@ -10,7 +10,7 @@ use crate::config::{Config, OnEnd};
 use crate::model::problem::Problem;
 use crate::source::flotta::{self, Configured, Counts, Files, Ports, Setting};
 use crate::spec_hash::DeviceKey;
-use crate::state::{self, StateDir};
+use crate::state::{self, Saves, StateDir};
 
 use super::object;
 use super::sources::Sources;
@@ -35,7 +35,7 @@ impl Server {
         state: &StateDir,
         device: &str,
         key: DeviceKey,
-        board: &Arc<Board>,
+        (board, saves): (&Arc<Board>, Saves),
         sources: &mut Sources,
     ) -> Server {
         let (reread, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -63,7 +63,8 @@ impl Server {
         };
         let counts = Arc::new(Counts::default());
         let (board, reread_too, stop_too) = (board.clone(), reread.clone(), stop.clone());
-        let ports = Ports { updates, applied, board, reread: reread_too, stop: stop_too, counts: counts.clone() };
+        let ports =
+            Ports { updates, applied, board, reread: reread_too, stop: stop_too, saves, counts: counts.clone() };
         Server { ready: Some((setting, configured, ports)), counts: Some(counts), reread, stop }
     }
 

@@ -22,7 +22,7 @@ const MAX_BYTES: usize = 64 << 20;
 impl Agent {
     pub(super) fn at(bases: Vec<String>) -> Result<Agent, Trouble> {
         // No proxy: the agent is on this machine or named outright.
-        let http = Client::builder().no_proxy().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
+        let http = crate::outbound::plain().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
         let http = http.build().map_err(|why| Trouble::Wrong(format!("cannot make an HTTP client: {why}")))?;
         Ok(Agent { http, bases })
     }

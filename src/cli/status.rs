@@ -9,8 +9,8 @@ use super::args::Output;
 use super::client::Agent;
 use super::text::{age, line};
 use super::{Screen, Trouble};
-use crate::model::time::Wall;
 use crate::model::status::{DeviceStatus, LinkStatus, ServerStatus, WorkloadStatus};
+use crate::model::time::Wall;
 
 /// Asks once and shows the answer.
 pub(super) async fn once(agent: &Agent, output: Output, screen: Screen, out: &mut dyn Write) -> Result<(), Trouble> {

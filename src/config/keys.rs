@@ -84,8 +84,20 @@ pub const KEYS: &[Key] = &[
         "The Flotta server: `https://` and the port of its edge API (8043). Not set: none. How it is talked to: flotta-server.md.",
         put!(server.url = read::server_url),
     ),
-    key("CA_ROOT", "path", Unset, "The CA that signs the server's certificate, or a bundle of several; no other is believed.", put!(server.ca_root, optional_path)),
-    key("CERT", "path", Unset, "The certificate this device registers with. Only read, never written.", put!(server.cert, optional_path)),
+    key(
+        "CA_ROOT",
+        "path",
+        Unset,
+        "The CA that signs the server's certificate, or a bundle of several; no other is believed.",
+        put!(server.ca_root, optional_path),
+    ),
+    key(
+        "CERT",
+        "path",
+        Unset,
+        "The certificate this device registers with. Only read, never written.",
+        put!(server.cert, optional_path),
+    ),
     key("KEY", "path", Unset, "The key that belongs to `CERT`.", put!(server.key, optional_path)),
     key(
         "NAMESPACE",

@@ -21,4 +21,4 @@ mod tests;
 
 pub use dir::{OpenError, StateDir};
 pub use object::{load, store};
-pub use saver::{Counts, Saver};
+pub use saver::{Counts, Saver, Saves};

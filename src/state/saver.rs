@@ -44,6 +44,19 @@ pub struct Saver {
     thread: Option<JoinHandle<()>>,
 }
 
+/// A [`Saver`]'s other hand: for a part of the agent that has objects of its own. What comes after the saver's end is lost.
+#[derive(Clone, Debug)]
+pub struct Saves {
+    shared: Arc<Shared>,
+}
+
+impl Saves {
+    /// As [`Saver::save`].
+    pub fn save<T: Serialize>(&self, name: &str, object: &T) {
+        self.shared.save(name, object);
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
@@ -75,6 +88,23 @@ impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn save<T: Serialize>(&self, name: &str, object: &T) {
+        let bytes = match seal(object) {
+            Ok(bytes) => bytes,
+            Err(why) => {
+                tracing::error!(object = name, "cannot be written as JSON: {why}");
+                return;
+            }
+        };
+        let mut queue = self.queue();
+        let entry = queue.objects.entry(name.to_owned()).or_default();
+        let coalesced = u64::from(entry.due.is_some());
+        entry.due = if entry.written.as_ref() == Some(&bytes) { None } else { Some(bytes) };
+        queue.counts.coalesced = queue.counts.coalesced.saturating_add(coalesced);
+        drop(queue);
+        self.rung.notify_one();
+    }
 }
 
 impl Saver {
@@ -94,20 +124,13 @@ impl Saver {
 
     /// Hands over the newest value of an object. Returns at once; equal to what is on disk: nothing is written.
     pub fn save<T: Serialize>(&self, name: &str, object: &T) {
-        let bytes = match seal(object) {
-            Ok(bytes) => bytes,
-            Err(why) => {
-                tracing::error!(object = name, "cannot be written as JSON: {why}");
-                return;
-            }
-        };
-        let mut queue = self.shared.queue();
-        let entry = queue.objects.entry(name.to_owned()).or_default();
-        let coalesced = u64::from(entry.due.is_some());
-        entry.due = if entry.written.as_ref() == Some(&bytes) { None } else { Some(bytes) };
-        queue.counts.coalesced = queue.counts.coalesced.saturating_add(coalesced);
-        drop(queue);
-        self.shared.rung.notify_one();
+        self.shared.save(name, object);
+    }
+
+    /// For another part of the agent.
+    #[must_use]
+    pub fn hand(&self) -> Saves {
+        Saves { shared: self.shared.clone() }
     }
 
     /// What was written.

@@ -104,10 +104,7 @@ impl Body for Sending {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.endless > 0 {
             let size = self.endless.min(u64::try_from(ENDLESS_PIECE.len()).unwrap_or(u64::MAX));
             self.endless = self.endless.saturating_sub(if self.endless == u64::MAX { 0 } else { size });

@@ -74,8 +74,7 @@ pub(crate) async fn handle(
     let parsed = message::parse(&body);
     let operation = operation(&route, &parsed);
     let device = route.as_ref().map(|route| route.device().to_owned()).unwrap_or_default();
-    let asked =
-        Asked { route, accept: header(ACCEPT), content_type: header(CONTENT_TYPE), body, parsed };
+    let asked = Asked { route, accept: header(ACCEPT), content_type: header(CONTENT_TYPE), body, parsed };
 
     let fault = shared.fault_of(operation, &device);
     let outcome = match &fault {

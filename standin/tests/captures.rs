@@ -65,8 +65,12 @@ async fn replay(name: &str, capture: &Value) -> Result<(), String> {
     state::at(&server, capture["response"]["headers"]["Date"].as_str());
     state::prepare(&server, name, capture);
     let identity = state::identity(&server, &request["client_cert"]);
-    let headers: Vec<(&str, &str)> =
-        request["headers"].as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+    let headers: Vec<(&str, &str)> = request["headers"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+        .collect();
     let body = match &request["body"] {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),

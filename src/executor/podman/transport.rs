@@ -51,7 +51,7 @@ impl Socket {
     /// Behind this path; it need not be there yet.
     #[must_use]
     pub fn new(path: &Path) -> Socket {
-        let client = reqwest::Client::builder().unix_socket(path).no_proxy().build();
+        let client = crate::outbound::plain().unix_socket(path).build();
         Socket { client: client.map_err(|why| innermost(&why)) }
     }
 }

@@ -4,6 +4,10 @@
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Hardware {}
 impl Hardware {
-    pub fn minimal() -> Hardware { Hardware {} }
+    pub fn minimal() -> Hardware {
+        Hardware {}
+    }
 }
-pub fn read(_root: &std::path::Path) -> Hardware { Hardware {} }
+pub fn read(_root: &std::path::Path) -> Hardware {
+    Hardware {}
+}

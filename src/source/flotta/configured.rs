@@ -48,7 +48,9 @@ impl Configured {
         match restored {
             Ok(in_force) => configured.now = Some(Arc::new(in_force)),
             Err(why) => {
-                tracing::error!("the stored configuration of the server is not usable ({why}); the server's next one will be");
+                tracing::error!(
+                    "the stored configuration of the server is not usable ({why}); the server's next one will be"
+                );
             }
         }
         let update = configured.now.as_ref().map(|in_force| in_force.update());

@@ -43,7 +43,10 @@ pub fn meaning(exchange: Exchange, got: &Got, device: &str) -> Meaning {
                 Exchange::Get => "; it does so for a workload with a literal env value (use valueFrom): see its log",
                 _ => "",
             };
-            return failed(Answer::Aborted, format!("the server ended the connection without an answer to the {what} ({why}){hint}"));
+            return failed(
+                Answer::Aborted,
+                format!("the server ended the connection without an answer to the {what} ({why}){hint}"),
+            );
         }
         Got::Status { status, body, cut, .. } => (*status, body, cut.as_deref()),
     };
@@ -53,7 +56,9 @@ pub fn meaning(exchange: Exchange, got: &Got, device: &str) -> Meaning {
         (Exchange::Register | Exchange::Renew, 200) => issued(body, cut),
         (Exchange::Get, 200) => match read(body, cut) {
             Ok(Some(message)) => accepted(Content::Configuration(message)),
-            Ok(None) => failed(Answer::Unusable, "the server's configuration is empty: the last one stays in force".into()),
+            Ok(None) => {
+                failed(Answer::Unusable, "the server's configuration is empty: the last one stays in force".into())
+            }
             Err(why) => failed(
                 Answer::Unusable,
                 format!("the server's configuration cannot be read: {why}; the last one stays in force"),
@@ -169,7 +174,8 @@ mod tests {
             assert_eq!(read.answer, Answer::Unusable, "{wrong:?}");
             assert!(read.trouble.is_some_and(|words| words.contains("last one stays in force")));
         }
-        let cut = Got::Status { status: 200, body: Bytes::from_static(b"{}"), cut: Some("it breaks off".into()), date: None };
+        let cut =
+            Got::Status { status: 200, body: Bytes::from_static(b"{}"), cut: Some("it breaks off".into()), date: None };
         assert_eq!(answer(Exchange::Get, &cut), Answer::Unusable);
     }
 
@@ -178,7 +184,14 @@ mod tests {
         assert_eq!(answer(Exchange::Control, &got(200, "")), Answer::Accepted);
         let command = r#"{"type":"command","content":{"command":"disconnect","arguments":null}}"#;
         assert_eq!(answer(Exchange::Control, &got(200, command)), Answer::Disconnect);
-        assert_eq!(answer(Exchange::Control, &got(200, r#"{"type":"command","content":{"command":"other"}}"#)), Answer::Accepted);
-        assert_eq!(answer(Exchange::Get, &got(200, command)), Answer::Accepted, "it is judged as a configuration later");
+        assert_eq!(
+            answer(Exchange::Control, &got(200, r#"{"type":"command","content":{"command":"other"}}"#)),
+            Answer::Accepted
+        );
+        assert_eq!(
+            answer(Exchange::Get, &got(200, command)),
+            Answer::Accepted,
+            "it is judged as a configuration later"
+        );
     }
 }

@@ -19,9 +19,7 @@ pub fn at(server: &Standin, date: Option<&str>) {
 pub fn identity(server: &Standin, described: &Value) -> Option<Identity> {
     let lines: Vec<&str> = described.as_array()?.iter().map(|line| line.as_str().unwrap()).collect();
     let line = |name: &str| lines.iter().find_map(|line| line.strip_prefix(name)).unwrap();
-    let part = |name: &str| {
-        line("subject=").split(", ").find_map(|part| part.strip_prefix(name)).map(str::to_owned)
-    };
+    let part = |name: &str| line("subject=").split(", ").find_map(|part| part.strip_prefix(name)).map(str::to_owned);
     let time = |text: &str| NaiveDateTime::parse_from_str(text, "%b %e %H:%M:%S %Y GMT").unwrap().and_utc().timestamp();
     let leaf = Leaf {
         common_name: part("CN = ").unwrap(),
@@ -40,8 +38,8 @@ pub fn prepare(server: &Standin, name: &str, capture: &Value) {
     let number = name.split('-').next().unwrap();
     match number {
         // Nothing is there, or nothing any more.
-        "01" | "29" | "34" | "40" | "41" | "42" | "43" | "44" | "80" | "81" | "82" | "83" | "84" | "85" | "a0" | "a6"
-        | "a7" | "a8" | "a9" | "a10" => {}
+        "01" | "29" | "34" | "40" | "41" | "42" | "43" | "44" | "80" | "81" | "82" | "83" | "84" | "85" | "a0"
+        | "a6" | "a7" | "a8" | "a9" | "a10" => {}
         "37" => registered(server, "lab-dev-1"),
         // Approved, and not yet registered.
         "02" | "a3" | "a4" => server.set_device(id, |device| {

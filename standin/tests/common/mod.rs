@@ -62,8 +62,7 @@ pub fn config(ca: &str, identity: Option<&Identity>, alpn: &[&[u8]]) -> Arc<Clie
         roots.add(root.unwrap()).unwrap();
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let builder = builder.with_root_certificates(roots);
     let mut config = match identity {
         None => builder.with_no_client_auth(),
@@ -91,7 +90,13 @@ impl Connection {
         Ok(Self(TlsConnector::from(config).connect(name, tcp).await?))
     }
 
-    pub async fn write(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> io::Result<()> {
+    pub async fn write(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> io::Result<()> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n");
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
@@ -106,7 +111,13 @@ impl Connection {
         self.0.flush().await
     }
 
-    pub async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> io::Result<Reply> {
+    pub async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&[u8]>,
+    ) -> io::Result<Reply> {
         self.write(method, path, headers, body).await?;
         self.reply().await
     }

@@ -32,7 +32,10 @@ pub(super) struct Sent {
 enum Outgoing {
     #[default]
     Nothing,
-    Enrolment { namespace: String, amount: Amount },
+    Enrolment {
+        namespace: String,
+        amount: Amount,
+    },
     Registration(Amount),
     Heartbeat(Box<Heartbeat>, Wanted),
 }
@@ -154,7 +157,8 @@ async fn message(sent: &mut Sent) -> Result<Asked, String> {
 }
 
 fn bytes<T: serde::Serialize>(directive: Directive, content: &T, now: Wall) -> Result<Vec<u8>, String> {
-    serde_json::to_vec(&Message::new(directive, content, now)).map_err(|why| format!("the message cannot be written: {why}"))
+    serde_json::to_vec(&Message::new(directive, content, now))
+        .map_err(|why| format!("the message cannot be written: {why}"))
 }
 
 async fn described(amount: Amount) -> Hardware {

@@ -15,6 +15,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::client::{Got, Peer, Traffic};
+use super::desired::Scope;
 use super::heartbeat::Told;
 use super::heartbeat::events::Events;
 use super::identity::{Request, Store, Stored};
@@ -23,7 +24,6 @@ use super::renewal::{Phase as Life, Receipt, Renewal, renewal};
 use super::session::{Answer, Exchange, Holds, Session, Verdict};
 use super::tls::Time;
 use super::trusted_time::TrustedTime;
-use super::desired::Scope;
 use super::{Configured, Taken, Update};
 use crate::board::Board;
 use crate::clock::{self, Steps};
@@ -32,7 +32,7 @@ use crate::model::problem::Problem;
 use crate::model::status::{self, CertificateStatus};
 use crate::model::time::{Mono, Now, Wall};
 use crate::node::hardware::Hardware;
-use crate::state::Saver;
+use crate::state::Saves;
 
 pub use clients::Files;
 
@@ -75,6 +75,8 @@ pub struct Ports {
     pub reread: Arc<Notify>,
     /// Rung when it is over.
     pub stop: Arc<Notify>,
+    /// For what has to survive the agent.
+    pub saves: Saves,
     /// For `GET /metrics`.
     pub counts: Arc<Counts>,
 }
@@ -100,14 +102,12 @@ pub struct Counts {
 
 /// Talks to the server until it is told to stop.
 pub async fn run(setting: Setting, configured: Configured, ports: Ports) {
-    let Some(driver) = Driver::new(setting, configured, ports) else { return };
-    driver.run().await;
+    Driver::new(setting, configured, ports).run().await;
 }
 
 struct Driver {
     setting: Setting,
     ports: Ports,
-    saver: Saver,
     time: Time,
     boot: String,
     store: Store,
@@ -129,19 +129,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(setting: Setting, configured: Configured, ports: Ports) -> Option<Driver> {
-        let of_saver = ports.board.clone();
-        let report = move |what: Option<String>| {
-            let problem = what.map(|message| Problem::new("state", message));
-            of_saver.set_problems("state of the server's", problem.into_iter().collect());
-        };
-        let saver = match Saver::start(setting.state.clone(), Box::new(report)) {
-            Ok(saver) => saver,
-            Err(why) => {
-                tracing::error!("no thread for the state: {why}; the server is not talked to");
-                return None;
-            }
-        };
+    fn new(setting: Setting, configured: Configured, ports: Ports) -> Driver {
         let (stored, _) = crate::state::load::<Wall>(&setting.state, TIME);
         let (events, _) = crate::state::load::<Events>(&setting.state, EVENTS);
         let time = Time::new(TrustedTime::new(stored), clock::now);
@@ -157,9 +145,8 @@ impl Driver {
         let session = Session::new(holds, configured.period(), seed, clock::mono());
         let (_, changes) = ports.board.follow();
         let known = configured.workloads().cloned().collect();
-        Some(Driver {
+        Driver {
             setting,
-            saver,
             time,
             boot: clock::boot_id(),
             store,
@@ -176,7 +163,7 @@ impl Driver {
             tasks: JoinSet::new(),
             storing,
             ports,
-        })
+        }
     }
 
     async fn run(mut self) {
@@ -217,7 +204,6 @@ impl Driver {
             }
         }
         self.tasks.abort_all();
-        self.saver.end();
     }
 
     /// Whatever failed may go well now.
@@ -265,7 +251,7 @@ impl Driver {
             Err(RecvError::Lagged(missed)) => self.events.lose(missed),
             Err(RecvError::Closed) => return,
         }
-        self.saver.save(EVENTS, &self.events);
+        self.ports.saves.save(EVENTS, &self.events);
         self.session.changed(clock::mono());
     }
 
@@ -276,7 +262,8 @@ impl Driver {
         match (self.clients.client(exchange, &self.store, proving), sent) {
             (Ok(client), Ok(sent)) => {
                 let make = tokio::spawn(exchange::make(client, exchange, epoch, sent));
-                self.tasks.spawn(async move { make.await.unwrap_or_else(|why| exchange::broken(exchange, epoch, &why)) });
+                self.tasks
+                    .spawn(async move { make.await.unwrap_or_else(|why| exchange::broken(exchange, epoch, &why)) });
             }
             (Err(why), Ok(sent)) => self.fail(exchange, epoch, why, sent),
             (_, Err(why)) => self.fail(exchange, epoch, why, Sent::default()),
@@ -299,13 +286,15 @@ impl Driver {
             let stored = time.stored();
             drop(time);
             if let Some(stored) = stored {
-                self.saver.save(TIME, &stored);
+                self.ports.saves.save(TIME, &stored);
             }
         }
         let mut meaning = meaning(exchange, &got, &self.setting.device);
         match std::mem::take(&mut meaning.content) {
             Content::Nothing => {}
-            Content::Certificate(certificate) => self.take_certificate(&mut meaning, &certificate, sent.request.as_ref(), date, now),
+            Content::Certificate(certificate) => {
+                self.take_certificate(&mut meaning, &certificate, sent.request.as_ref(), date, now)
+            }
             Content::Configuration(message) => self.take_configuration(&mut meaning, message).await,
         }
         if exchange == Exchange::Heartbeat {
@@ -376,7 +365,11 @@ impl Driver {
                 self.known.extend(self.configured.workloads().cloned());
                 self.session.set_period(self.configured.period());
                 self.session.reconfigured();
-                tracing::info!(version = update.version, workloads = update.desired.workloads.len(), "a new configuration");
+                tracing::info!(
+                    version = update.version,
+                    workloads = update.desired.workloads.len(),
+                    "a new configuration"
+                );
                 self.update(update).await;
             }
             Taken::Unusable(why) => {
@@ -401,7 +394,7 @@ impl Driver {
             if answer == Answer::Accepted && sent.least {
                 // Without them it took the heartbeat: it will never take them.
                 self.events.give_up(&self.events.batch(), 0);
-                self.saver.save(EVENTS, &self.events);
+                self.ports.saves.save(EVENTS, &self.events);
             }
             return;
         };
@@ -411,7 +404,7 @@ impl Driver {
             Answer::Accepted | Answer::Status(500) => self.events.delivered(batch, since),
             _ => return,
         }
-        self.saver.save(EVENTS, &self.events);
+        self.ports.saves.save(EVENTS, &self.events);
         if self.events.waiting() > 0 {
             self.session.changed(clock::mono());
         }

@@ -52,14 +52,8 @@ pub enum Exchange {
 
 impl Exchange {
     /// Every one.
-    pub const ALL: [Exchange; 6] = [
-        Exchange::Enrol,
-        Exchange::Register,
-        Exchange::Renew,
-        Exchange::Get,
-        Exchange::Heartbeat,
-        Exchange::Control,
-    ];
+    pub const ALL: [Exchange; 6] =
+        [Exchange::Enrol, Exchange::Register, Exchange::Renew, Exchange::Get, Exchange::Heartbeat, Exchange::Control];
 
     /// For sentences.
     #[must_use]
@@ -565,7 +559,8 @@ impl Session {
         if self.renew.flying.is_none() && !self.renewal_is_due(now) {
             self.renew.stop();
         }
-        if self.enrolling.as_ref().is_some_and(|enrolling| enrolling.why == Why::Distrusted) && self.enrol.flying.is_none()
+        if self.enrolling.as_ref().is_some_and(|enrolling| enrolling.why == Why::Distrusted)
+            && self.enrol.flying.is_none()
         {
             self.enrolling = None;
         }

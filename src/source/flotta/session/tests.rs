@@ -182,7 +182,8 @@ fn table() -> String {
                 life.flying.clear();
                 let verdict = verdict.map(|verdict| format!(" {verdict:?}!")).unwrap_or_default();
                 let (after, wait) = (life.session.phase(), wait(&life));
-                writeln!(table, "{phase:?} + {exchange:?} {answer:?} -> {after:?}{verdict}, next {wait}").expect("written");
+                writeln!(table, "{phase:?} + {exchange:?} {answer:?} -> {after:?}{verdict}, next {wait}")
+                    .expect("written");
             }
         }
     }
