@@ -138,6 +138,12 @@ impl Board {
         }
     }
 
+    /// Whether one part of the agent has something to complain about.
+    #[must_use]
+    pub fn has_problems(&self, part: &str) -> bool {
+        self.inner().problems.contains_key(part)
+    }
+
     /// How the broker is reached.
     pub fn set_broker(&self, link: LinkStatus) {
         let mut inner = self.inner();

@@ -6,8 +6,10 @@ use crate::cli::Exit;
 use crate::cli::check::{CheckReport, CheckedCondition, CheckedProfile, CheckedWorkload};
 use crate::condition;
 use crate::config::{Loaded, absent};
+use crate::model::problem::Problem;
 use crate::model::profile::ProfileSpec;
 use crate::model::workload::Payload;
+use crate::source::flotta::Files;
 use crate::source::manifests::{Settings, read_once};
 use crate::spec_hash::DeviceKey;
 
@@ -34,6 +36,8 @@ fn report(loaded: &Loaded) -> CheckReport {
     report
         .problems
         .retain(|problem| !outcome.warnings.contains(problem) && !problem.message.ends_with("it counts as false"));
+    let files = if config.server.url.is_some() { Files::of(&config.server).wrong() } else { Vec::new() };
+    report.problems.extend(files.into_iter().map(|why| Problem::new(loaded.place("SERVER"), why)));
     report.warnings.extend(loaded.warnings.iter().cloned());
     report.warnings.extend(absent(loaded).into_iter().filter(|problem| !problem.message.starts_with("manifests.dir")));
     report.warnings.extend(outcome.warnings);

@@ -49,7 +49,7 @@ impl Counters for OfAgent {
     }
 }
 
-fn of_server(counts: &Counts) -> [Family; 11] {
+fn of_server(counts: &Counts) -> [Family; 12] {
     let get = |count: &AtomicU64| count.load(Relaxed);
     let traffic = &counts.traffic;
     [
@@ -62,6 +62,11 @@ fn of_server(counts: &Counts) -> [Family; 11] {
         Family::counter("flotta_server_troubles", "Exchanges that went wrong in a new way", get(&counts.troubles)),
         Family::counter("flotta_server_configurations", "Configurations with new content", get(&counts.configurations)),
         Family::counter("flotta_server_certificates", "Certificates received", get(&counts.certificates)),
+        Family::gauge(
+            "flotta_server_certificate_not_after_seconds",
+            "When the device's certificate ends, since 1970; 0: it has none",
+            as_f64(get(&counts.not_after)),
+        ),
         Family::gauge("flotta_server_events_waiting", "Events not delivered", as_f64(get(&counts.events_waiting))),
         Family::counter("flotta_server_events_dropped", "Events dropped for room", get(&counts.events_dropped)),
     ]

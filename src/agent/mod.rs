@@ -96,8 +96,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
 
     let board = Arc::new(Board::new(device_id.clone(), since.wall, config.mqtt.alive));
     let mut problems = loaded.warnings.clone();
-    problems
-        .extend(config::absent(&loaded).into_iter().filter(|problem| !problem.message.starts_with("manifests.dir")));
+    problems.extend(config::absent(&loaded).into_iter().filter(|problem| !is_told_elsewhere(&problem.message)));
     problems.extend(damaged_truths.into_iter().chain(damaged_manifests));
     problems.extend(files::allow(config).err());
     board.set_problems("configuration", problems);
@@ -204,6 +203,11 @@ fn executors(
         tokio::spawn(reconcile::forward(id, heard, inputs.clone()));
     }
     all
+}
+
+/// The manifests and the server say it themselves, and no longer once it is mended.
+fn is_told_elsewhere(absent: &str) -> bool {
+    ["manifests.dir:", "CA_ROOT:", "CERT:", "KEY:"].iter().any(|key| absent.starts_with(key))
 }
 
 /// What a server may ask for: as configured, and never for what would make it the device's master.

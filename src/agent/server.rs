@@ -48,11 +48,7 @@ impl Server {
         let (configured, first) = Configured::restored(settings, stored);
         let (updates, inbox) = mpsc::channel(4);
         let applied = sources.add_flotta(first, inbox);
-        let files = Files {
-            ca_root: config.server.ca_root.clone(),
-            cert: config.server.cert.clone(),
-            key: config.server.key.clone(),
-        };
+        let files = Files::of(&config.server);
         let setting = Setting {
             server,
             files,

@@ -7,6 +7,7 @@ use super::super::client::{Client, Peer, Traffic};
 use super::super::identity::{Pair, Roots, Store};
 use super::super::session::Exchange;
 use super::super::trusted_time::Origin;
+use crate::config::Server;
 
 /// The files that the user gives us.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,25 @@ pub struct Files {
     pub cert: Option<PathBuf>,
     /// `KEY`.
     pub key: Option<PathBuf>,
+}
+
+impl Files {
+    /// As they are configured.
+    #[must_use]
+    pub fn of(server: &Server) -> Files {
+        let Server { ca_root, cert, key, .. } = server.clone();
+        Files { ca_root, cert, key }
+    }
+
+    /// What is wrong with those that are there, in sentences.
+    #[must_use]
+    pub fn wrong(&self) -> Vec<String> {
+        let there = |path: &Option<PathBuf>| path.clone().filter(|path| path.exists());
+        let roots = there(&self.ca_root).and_then(|path| Roots::read(&path).err());
+        let pair =
+            there(&self.cert).zip(there(&self.key)).and_then(|(cert, key)| Pair::registration(&cert, &key).err());
+        roots.into_iter().chain(pair).collect()
+    }
 }
 
 pub(super) struct Clients {

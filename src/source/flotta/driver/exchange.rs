@@ -1,16 +1,27 @@
 //! What is sent, and carrying it out.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
 
 use super::super::client::{Client, Got, Request as Asked};
 use super::super::heartbeat::events::Batch;
 use super::super::identity::Request;
 use super::super::session::{Amount, Exchange};
-use super::super::wire::message::{DeviceState, Directive, Enrolment, Features, Heartbeat, Message, Registration};
+use super::super::wire::message::{
+    DeviceState, Directive, Enrolment, Features, Heartbeat, Message, Registration, Status,
+};
 use super::{Driver, Scope};
 use crate::clock;
 use crate::model::time::{Now, Wall};
 use crate::node::hardware::{self, Hardware};
+
+/// How often it is tried, while the device waits for its approval, whether a certificate could be kept: it costs a write.
+const PROBE: Duration = Duration::from_secs(3_600);
+/// The machine is read within this, or the message goes without.
+const READING: Duration = Duration::from_secs(10);
 
 /// What went out with an exchange and is needed with its answer.
 #[derive(Debug, Default)]
@@ -68,19 +79,20 @@ impl Driver {
                 sent.message = Outgoing::Enrolment { namespace: self.setting.namespace.clone(), amount };
             }
             Exchange::Register | Exchange::Renew => {
-                if exchange == Exchange::Register {
-                    // Its answer cannot be had twice.
+                // The answer to the first one cannot be had twice.
+                if exchange == Exchange::Register && self.probed.is_none_or(|at| now.mono.since(at) >= PROBE) {
                     self.store.probe()?;
+                    self.probed = Some(now.mono);
                 }
                 sent.request = Some(Request::new(&self.setting.device)?);
                 sent.message = Outgoing::Registration(amount);
             }
-            Exchange::Heartbeat => self.beat(amount, &mut sent, now),
+            Exchange::Heartbeat => self.beat(amount, &mut sent),
         }
         Ok(sent)
     }
 
-    fn beat(&mut self, amount: Amount, sent: &mut Sent, now: Now) {
+    fn beat(&mut self, amount: Amount, sent: &mut Sent) {
         let batch = match amount {
             // Nobody knows what the server dislikes: the events are given up rather than the heartbeat.
             Amount::Least => None,
@@ -88,9 +100,10 @@ impl Driver {
         };
         let board = &self.ports.board;
         let workloads = self.told.workloads(self.configured.workloads(), |id| board.workload(id));
-        let status = match board.device(now).problems.is_empty() {
-            true => DeviceState::Up,
-            false => DeviceState::Degraded,
+        let crashed = workloads.iter().any(|workload| workload.status == Status::Crashed);
+        let status = match crashed || board.has_problems("state") {
+            true => DeviceState::Degraded,
+            false => DeviceState::Up,
         };
         let events = batch.as_ref().map(|batch| batch.events.clone()).unwrap_or_default();
         let version = self.ports.applied.borrow().clone();
@@ -108,11 +121,19 @@ impl Driver {
 }
 
 /// Makes an exchange.
-pub(super) async fn make(client: Client, exchange: Exchange, epoch: u64, mut sent: Sent) -> Done {
+pub(super) async fn make(
+    client: Client,
+    exchange: Exchange,
+    epoch: u64,
+    mut sent: Sent,
+    reading: Arc<Semaphore>,
+) -> Done {
     let asked = match exchange {
         Exchange::Get => Ok(Asked::Configuration),
         Exchange::Control => Ok(Asked::Control),
-        Exchange::Enrol | Exchange::Register | Exchange::Renew | Exchange::Heartbeat => message(&mut sent).await,
+        Exchange::Enrol | Exchange::Register | Exchange::Renew | Exchange::Heartbeat => {
+            message(&mut sent, &reading).await
+        }
     };
     let got = match asked {
         Ok(asked) => client.exchange(asked).await,
@@ -127,18 +148,22 @@ pub(super) fn broken(exchange: Exchange, epoch: u64, why: &tokio::task::JoinErro
     Done { exchange, epoch, got, sent: Sent { broken: true, ..Sent::default() } }
 }
 
-async fn message(sent: &mut Sent) -> Result<Asked, String> {
+async fn message(sent: &mut Sent, reading: &Arc<Semaphore>) -> Result<Asked, String> {
     let now = clock::wall();
     let bytes = match std::mem::take(&mut sent.message) {
         Outgoing::Nothing => return Err("nothing to say".into()),
         Outgoing::Enrolment { namespace, amount } => {
-            let features = Features { hardware: described(amount).await };
+            let hardware = match amount {
+                Amount::Full => read(reading).await,
+                Amount::NoHardware | Amount::Least => None,
+            };
+            let features = Features { hardware: hardware.unwrap_or_else(Hardware::minimal) };
             bytes(Directive::Enrolment, &Enrolment { target_namespace: namespace, features }, now)
         }
         Outgoing::Registration(amount) => {
             let certificate_request = sent.request.as_ref().map(|request| request.csr().to_owned()).unwrap_or_default();
             let hardware = match amount {
-                Amount::Full => Some(read().await),
+                Amount::Full => read(reading).await,
                 Amount::NoHardware | Amount::Least => None,
             };
             bytes(Directive::Registration, &Registration { certificate_request, hardware }, now)
@@ -146,8 +171,8 @@ async fn message(sent: &mut Sent) -> Result<Asked, String> {
         Outgoing::Heartbeat(mut content, wanted) => {
             content.hardware = match wanted {
                 Wanted::No => None,
-                Wanted::Always => Some(read().await),
-                Wanted::Changed(before) => Some(read().await).filter(|now| before.as_ref() != Some(now)),
+                Wanted::Always => read(reading).await,
+                Wanted::Changed(before) => read(reading).await.filter(|now| before.as_ref() != Some(now)),
             };
             sent.hardware.clone_from(&content.hardware);
             bytes(Directive::Heartbeat, content.as_ref(), now)
@@ -161,14 +186,15 @@ fn bytes<T: serde::Serialize>(directive: Directive, content: &T, now: Wall) -> R
         .map_err(|why| format!("the message cannot be written: {why}"))
 }
 
-async fn described(amount: Amount) -> Hardware {
-    match amount {
-        Amount::Full => read().await,
-        Amount::NoHardware | Amount::Least => Hardware::minimal(),
-    }
-}
-
-/// Reads the machine, off the runtime: a device's file may hang.
-async fn read() -> Hardware {
-    tokio::task::spawn_blocking(|| hardware::read(Path::new("/"))).await.unwrap_or_else(|_| Hardware::minimal())
+/// Reads the machine, off the runtime and one at a time: a device's file may hang. `None`: it took too long.
+async fn read(reading: &Arc<Semaphore>) -> Option<Hardware> {
+    let read = async {
+        let permit = reading.clone().acquire_owned().await.ok()?;
+        let read = tokio::task::spawn_blocking(move || {
+            let _until_it_is_read = permit;
+            hardware::read(Path::new("/"))
+        });
+        read.await.ok()
+    };
+    tokio::time::timeout(READING, read).await.ok().flatten()
 }

@@ -7,11 +7,11 @@ mod report;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::client::{Got, Peer, Traffic};
@@ -21,7 +21,7 @@ use super::heartbeat::events::Events;
 use super::identity::{Request, Store, Stored};
 use super::meaning::{Content, Meaning, meaning};
 use super::renewal::{Phase as Life, Receipt, Renewal, renewal};
-use super::session::{Answer, Exchange, Holds, Session, Verdict};
+use super::session::{Answer, Exchange, Holds, Phase, Session, Verdict};
 use super::tls::Time;
 use super::trusted_time::TrustedTime;
 use super::{Configured, Taken, Update};
@@ -87,17 +87,19 @@ pub struct Counts {
     /// On the wire.
     pub traffic: Arc<Traffic>,
     /// Exchanges that went wrong.
-    pub troubles: std::sync::atomic::AtomicU64,
+    pub troubles: AtomicU64,
     /// Configurations that differed from the one before.
-    pub configurations: std::sync::atomic::AtomicU64,
+    pub configurations: AtomicU64,
     /// Certificates received.
-    pub certificates: std::sync::atomic::AtomicU64,
+    pub certificates: AtomicU64,
     /// Events that wait for the server.
-    pub events_waiting: std::sync::atomic::AtomicU64,
+    pub events_waiting: AtomicU64,
     /// Events dropped.
-    pub events_dropped: std::sync::atomic::AtomicU64,
+    pub events_dropped: AtomicU64,
     /// 1: the last exchange reached the server.
-    pub reached: std::sync::atomic::AtomicU64,
+    pub reached: AtomicU64,
+    /// When the device's certificate ends, in seconds since 1970; 0: there is none.
+    pub not_after: AtomicU64,
 }
 
 /// Talks to the server until it is told to stop.
@@ -124,6 +126,10 @@ struct Driver {
     carrying: bool,
     /// The hardware that the server has.
     hardware: Option<Hardware>,
+    /// At most one reading of it at a time.
+    reading: Arc<Semaphore>,
+    /// When it was last tried whether a certificate could be kept.
+    probed: Option<Mono>,
     tasks: JoinSet<Done>,
     storing: Vec<Problem>,
 }
@@ -160,6 +166,8 @@ impl Driver {
             changes,
             carrying: false,
             hardware: None,
+            reading: Arc::new(Semaphore::new(1)),
+            probed: None,
             tasks: JoinSet::new(),
             storing,
             ports,
@@ -194,7 +202,10 @@ impl Driver {
                 }
                 _ = self.ports.applied.changed() => self.session.changed(clock::mono()),
                 () = stepped(&mut steps) => self.again(),
-                () = self.ports.reread.notified() => self.again(),
+                () = self.ports.reread.notified() => {
+                    self.clients.forget();
+                    self.again();
+                }
                 () = self.ports.stop.notified() => break,
                 () = until(wake) => {
                     if lacks && !self.clients.lacks(&self.store) {
@@ -208,7 +219,9 @@ impl Driver {
 
     /// Whatever failed may go well now.
     fn again(&mut self) {
-        self.clients.forget();
+        if !self.report.is_reached() {
+            self.clients.forget();
+        }
         self.session.hurry(clock::mono());
     }
 
@@ -233,6 +246,8 @@ impl Driver {
         counts.events_waiting.store(u64::try_from(self.events.waiting()).unwrap_or(u64::MAX), Relaxed);
         counts.events_dropped.store(self.events.dropped(), Relaxed);
         counts.reached.store(u64::from(self.report.is_reached()), Relaxed);
+        let not_after = certificate.map_or(0, |certificate| certificate.not_after.0 / 1000);
+        counts.not_after.store(u64::try_from(not_after).unwrap_or(0), Relaxed);
     }
 
     /// A workload changed its state.
@@ -261,7 +276,7 @@ impl Driver {
         let epoch = self.session.epoch();
         match (self.clients.client(exchange, &self.store, proving), sent) {
             (Ok(client), Ok(sent)) => {
-                let make = tokio::spawn(exchange::make(client, exchange, epoch, sent));
+                let make = tokio::spawn(exchange::make(client, exchange, epoch, sent, self.reading.clone()));
                 self.tasks
                     .spawn(async move { make.await.unwrap_or_else(|why| exchange::broken(exchange, epoch, &why)) });
             }
@@ -324,6 +339,10 @@ impl Driver {
                 self.store.discard();
             }
             Some(Verdict::Removed) => self.removed().await,
+        }
+        if self.session.phase() == Phase::Registered {
+            // What stood in the way of it is over.
+            self.report.forget(&[Exchange::Enrol, Exchange::Register, Exchange::Renew, Exchange::Control]);
         }
         if self.store.unsaved().is_some() {
             // What fails again stands in `unsaved` again.
@@ -414,6 +433,9 @@ impl Driver {
         self.report.forget(&[Exchange::Get, Exchange::Heartbeat, Exchange::Control, Exchange::Renew]);
         self.clients.forget();
         self.hardware = None;
+        self.events = Events::default();
+        self.ports.saves.save(EVENTS, &self.events);
+        self.known.clear();
         if self.setting.leave {
             tracing::warn!("the server has removed this device; its workloads go on (remote.on_removal: leave)");
             return;
