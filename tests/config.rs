@@ -72,15 +72,26 @@ DEVICE_ID: toto
     assert_eq!(config.device_id.as_deref(), Some("toto"));
     assert_eq!(config.server.url.as_deref(), Some("https://127.0.0.1:8043"));
     assert_eq!(config.podman.rootless_socket, Path::new("/run/user/1000/podman/podman.sock"));
-    assert_eq!(
-        messages(&loaded),
-        ["conf/config.yaml:5:9: SERVER is set, but this version does not talk to a Flotta server yet"]
-    );
+    assert_eq!(messages(&loaded), Vec::<String>::new());
     let absent: Vec<String> = absent(&loaded).iter().map(|problem| problem.message.clone()).collect();
     assert!(absent.contains(&"KUBECONFIG: /path/to/kubeconfig/if/any is not there".to_string()), "{absent:?}");
     for key in ["CA_ROOT", "CERT", "KEY"] {
         assert!(absent.iter().any(|line| line.starts_with(&format!("{key}: ")) && line.ends_with("is not there")));
     }
+}
+
+#[test]
+fn a_server_needs_https_and_its_certificates() {
+    let loaded = from_file("SERVER: https://127.0.0.1:8043\nCERT: c.pem\n");
+    let said = messages(&loaded);
+    assert_eq!(said.len(), 2, "{said:?}");
+    for key in ["CA_ROOT", "KEY"] {
+        assert!(said.iter().any(|line| line.contains(&format!("SERVER is set and {key} is not"))), "{said:?}");
+    }
+    let alone = messages(&from_file("KEY: k.pem\n"));
+    assert!(alone.iter().any(|line| line.contains("KEY has no effect: SERVER is not set")), "{alone:?}");
+    let plain = build(&inputs("SERVER: http://127.0.0.1:8043\n")).expect_err("refused").to_string();
+    assert!(plain.contains("https only"), "{plain}");
 }
 
 #[test]
