@@ -3,6 +3,8 @@
 pub mod desired;
 pub mod identity;
 pub mod renewal;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod trusted_time;
 pub mod wire;

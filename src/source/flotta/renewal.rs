@@ -85,3 +85,6 @@ pub fn renewal(receipt: &Receipt, not_after: Wall, boot: &str, time: &TrustedTim
     let due_at = left.filter(|_| phase == Phase::Fresh).map(|left| now.mono.plus(left));
     Renewal { phase, due_at, due, not_after }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,26 @@
+use crate::source::flotta::identity::salvage;
+
+/// What a real server answered to a registration.
+const ANSWER: &str = include_str!("../fixtures/answer.json");
+
+#[test]
+fn the_certificate_of_a_first_registration_is_found_in_an_answer_cut_anywhere_behind_it() {
+    let answer: serde_json::Value = serde_json::from_str(ANSWER).expect("JSON");
+    let whole = answer["content"]["certificate"].as_str().expect("a certificate");
+    let end = ANSWER.find("-----END CERTIFICATE-----").expect("in it") + "-----END CERTIFICATE-----".len();
+    assert!(end < ANSWER.len());
+    for cut in 0..=ANSWER.len() {
+        let found = salvage(&ANSWER.as_bytes()[..cut]);
+        assert_eq!(found.as_deref(), (cut >= end).then_some(whole), "cut at {cut}");
+    }
+}
+
+#[test]
+fn nothing_is_found_in_what_holds_no_certificate() {
+    let request = ANSWER.replace("CERTIFICATE-----", "CERTIFICATE REQUEST-----");
+    let garbled = ANSWER.replacen("MIIB", "AAAA", 1);
+    for answer in ["", "{}", &request, &garbled, "-----BEGIN CERTIFICATE-----\\q-----END CERTIFICATE-----"] {
+        assert_eq!(salvage(answer.as_bytes()), None, "{answer}");
+    }
+    assert_eq!(salvage(&[0xff; 100]), None);
+}
