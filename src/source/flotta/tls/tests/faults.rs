@@ -93,7 +93,7 @@ async fn through_reqwest(meeting: &Meeting, host: &str) -> Option<Explained> {
         .build()
         .expect("a client");
     let server = format!("https://{host}:{}", meeting.address.port());
-    let error = client.get(&server).send().await.err().expect("no HTTP server");
+    let error = client.get(&server).send().await.expect_err("no HTTP server");
     meeting.explain(&error, &server)
 }
 
