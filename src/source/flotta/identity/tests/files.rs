@@ -85,6 +85,9 @@ fn a_file_of_one_or_several_roots_is_read_and_one_that_is_no_ca_is_refused() {
     let subjects: Vec<&str> = roots.certificates().iter().map(|root| root.subject.as_str()).collect();
     assert_eq!(subjects, ["O=flotta-operator", "O=another"]);
     assert!(roots.not_before().is_some());
+    let bare = rcgen::generate_simple_self_signed(vec!["old".to_owned()]).expect("a certificate").cert.pem();
+    std::fs::write(&path, bare).expect("written");
+    Roots::read(&path).expect("an old one that does not say that it is a CA");
     let why = Roots::read(&fixture("ec.crt")).expect_err("refused");
     assert!(why.contains("ec.crt: certificate 1") && why.contains("is not that of a CA"), "{why}");
     let why = Roots::read(&dir.path().join("no.pem")).expect_err("refused");

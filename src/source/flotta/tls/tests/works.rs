@@ -67,5 +67,7 @@ async fn a_date_after_the_end_of_the_certificate_that_the_server_showed_is_not_b
     assert!(!meeting.time.lock().heard(at("2099-01-01T00:00:00Z"), now));
     assert!(!meeting.time.lock().heard(Wall(0), now));
     meeting.connect("127.0.0.1").await.expect("still met");
-    assert!(meeting.time.lock().heard(at("2027-02-01T00:00:00Z"), now));
+    assert_eq!(meeting.time.heard("Thu, 01 Jan 2099 00:00:00 GMT"), None);
+    assert_eq!(meeting.time.heard("Mon, 01 Feb 2027 00:00:05 GMT"), Some(at("2027-02-01T00:00:05Z")));
+    assert_eq!(meeting.time.lock().told(now), (at("2027-02-01T00:00:05Z"), Origin::Server));
 }
