@@ -68,7 +68,7 @@ struct State {
     durable: Names,
     pending: Vec<(PathBuf, Change)>,
     steps: usize,
-    fault: Option<(usize, Fault)>,
+    faults: Vec<(usize, Fault)>,
     off: bool,
     full: bool,
 }
@@ -90,7 +90,7 @@ impl State {
             return Err(io::Error::other("no power"));
         }
         self.steps += 1;
-        let fault = self.fault.filter(|(at, _)| *at == self.steps).map(|(_, fault)| fault);
+        let fault = self.faults.iter().find(|(at, _)| *at == self.steps).map(|(_, fault)| *fault);
         match fault {
             Some(Fault::PowerCut) => {
                 self.off = true;
@@ -133,7 +133,7 @@ impl Sim {
     }
 
     pub fn at(&self, step: usize, fault: Fault) {
-        self.state().fault = Some((step, fault));
+        self.state().faults.push((step, fault));
     }
 
     pub fn steps(&self) -> usize {
@@ -146,13 +146,14 @@ impl Sim {
 
     pub fn make_room(&self) {
         let mut state = self.state();
-        (state.full, state.fault) = (false, None);
+        state.full = false;
+        state.faults.clear();
     }
 
     /// The disk after the process was killed: all that was written is there.
     pub fn killed(&self) -> Sim {
         let state = self.state().clone();
-        Sim::of(State { fault: None, off: false, full: false, steps: 0, ..state })
+        Sim::of(State { faults: Vec::new(), off: false, full: false, steps: 0, ..state })
     }
 
     /// Every disk that may be found when the power is back.
@@ -169,7 +170,11 @@ impl Sim {
             // A file is only there if its directory is.
             let dirs = names.dirs.clone();
             names.files.retain(|path, _| dirs.contains(parent(path)));
-            for torn in 0..4 {
+            let unsure = names.files.values().any(|file| {
+                let content = &state.contents[*file];
+                content.durable != content.written
+            });
+            for torn in 0..if unsure { 4 } else { 1 } {
                 let content = |content: &Content| {
                     let (written, half) = (&content.written, content.written.len() / 2);
                     let found = match torn {
