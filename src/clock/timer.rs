@@ -27,7 +27,7 @@ pub async fn sleep_until(at: Mono) -> io::Result<()> {
     loop {
         let mut ready = timer.readable().await?;
         match ready.try_io(|timer| drained(timer.get_ref())) {
-            Ok(rung) => return rung.map_err(io::Error::from),
+            Ok(rung) => return rung,
             Err(_would_block) => {}
         }
     }
@@ -83,4 +83,46 @@ fn drained(timer: &OwnedFd) -> io::Result<()> {
     let mut rung = [0; 8];
     rustix::io::read(timer, &mut rung)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_timer_of_the_boot_time_clock_rings_not_before_its_time_and_at_once_when_it_has_passed() {
+        let at = clock::mono().plus(Duration::from_millis(30));
+        tokio::time::timeout(DEADLINE, sleep_until(at)).await.expect("in time").expect("a timer");
+        assert!(clock::mono() >= at);
+        for past in [Mono(0), Mono(1), at] {
+            tokio::time::timeout(DEADLINE, sleep_until(past)).await.expect("in time").expect("a timer");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_timer_for_the_end_of_time_is_set_and_does_not_ring() {
+        let mut never = std::pin::pin!(sleep_until(Mono(u64::MAX)));
+        assert!(matches!(never.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+    }
+
+    /// Only that it waits: to set the clock of whoever runs the tests is not a test's business.
+    #[tokio::test]
+    async fn a_clock_that_nobody_sets_wakes_nobody() {
+        let mut steps = Steps::listen().expect("a timer");
+        let mut next = std::pin::pin!(steps.next());
+        assert!(matches!(next.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+    }
+
+    #[test]
+    fn a_boot_has_a_name() {
+        assert_eq!(clock::boot_id().len(), 36);
+        assert_eq!(clock::boot_id(), clock::boot_id());
+    }
 }

@@ -59,9 +59,9 @@ pub struct Renewal {
     pub not_after: Wall,
 }
 
-/// Two thirds of the lifetime that remained at receipt.
+/// Two thirds of the lifetime that remained at receipt; whole milliseconds, as the timer has them.
 fn two_thirds(lifetime: Duration) -> Duration {
-    lifetime / 3 * 2
+    Duration::from_millis(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX) / 3 * 2)
 }
 
 /// Says how far the life of a certificate is that ends at `not_after` and was received as `receipt` says.
@@ -85,3 +85,6 @@ pub fn renewal(receipt: &Receipt, not_after: Wall, boot: &str, time: &TrustedTim
     let due_at = left.filter(|_| phase == Phase::Fresh).map(|left| now.mono.plus(left));
     Renewal { phase, due_at, due, not_after }
 }
+
+#[cfg(test)]
+mod tests;

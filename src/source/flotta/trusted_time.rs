@@ -144,3 +144,101 @@ fn build_date() -> Wall {
     let built = option_env!("SOURCE_DATE_EPOCH").and_then(|epoch| epoch.parse::<i64>().ok());
     Wall(built.map_or(RELEASED.1, |seconds| seconds.saturating_mul(1000).max(RELEASED.1)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::flotta::testing::at;
+
+    const DAY: u64 = 24 * 3_600_000;
+
+    fn clocks(mono: u64, wall: Wall) -> Now {
+        Now { mono: Mono(mono), wall }
+    }
+
+    #[test]
+    fn the_release_date_goes_up_with_the_version() {
+        assert_eq!(
+            RELEASED.0,
+            env!("CARGO_PKG_VERSION"),
+            "a new version: set RELEASED in trusted_time.rs to it and today"
+        );
+        assert!(build_date() >= at("2026-11-21T00:00:00Z"));
+    }
+
+    #[test]
+    fn a_clock_at_1970_is_held_to_be_the_latest_of_what_is_known() {
+        let late = clocks(0, Wall(0));
+        assert_eq!(TrustedTime::new(None).told(late), (build_date(), Origin::Build));
+        let stored = build_date().plus(Duration::from_secs(5));
+        let mut time = TrustedTime::new(Some(stored));
+        assert_eq!(time.told(late), (stored, Origin::Stored));
+        time.not_before(Wall(5), Origin::Ca);
+        assert_eq!(time.told(late), (stored, Origin::Stored), "an earlier floor is none");
+        time.not_before(stored.plus(Duration::from_secs(1)), Origin::Device);
+        assert_eq!(time.told(late).1, Origin::Device);
+        let right = clocks(0, at("2027-01-01T00:00:00Z"));
+        assert_eq!(time.told(right), (right.wall, Origin::WallClock), "a clock that is later is believed");
+    }
+
+    #[test]
+    fn once_the_server_was_heard_the_wall_clock_may_jump_as_it_likes() {
+        let date = at("2027-03-01T12:00:00Z");
+        let mut time = TrustedTime::new(None);
+        assert!(time.heard(date, clocks(1_000, Wall(0))));
+        for wall in [Wall(0), Wall(i64::MIN), Wall(i64::MAX), at("2047-01-01T00:00:00Z")] {
+            let later = date.plus(Duration::from_secs(60));
+            assert_eq!(time.told(clocks(61_000, wall)), (later, Origin::Server));
+        }
+        assert_eq!(time.now(clocks(0, Wall(0))), date, "a boot-time clock that went back is held at the anchor");
+    }
+
+    #[test]
+    fn a_server_whose_clock_was_wrong_and_was_put_right_is_believed_again() {
+        let (wrong, right) = (at("2027-09-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
+        let mut time = TrustedTime::new(None);
+        time.server_shows(at("2026-06-01T00:00:00Z")..=at("2027-12-01T00:00:00Z"));
+        assert!(time.heard(wrong, clocks(0, right)));
+        assert!(time.heard(right, clocks(10, right)));
+        assert_eq!(time.now(clocks(10, Wall(0))), right);
+        assert_eq!(time.stored(), Some(right), "and the next start does not begin in the wrong year");
+    }
+
+    #[test]
+    fn a_date_outside_of_the_servers_own_certificate_is_not_believed() {
+        let end = at("2027-06-01T00:00:00Z");
+        let mut time = TrustedTime::new(None);
+        time.server_shows(at("2026-06-01T00:00:00Z")..=end);
+        let now = clocks(0, at("2026-12-01T00:00:00Z"));
+        for date in ["2099-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2027-06-01T00:00:01Z"] {
+            assert!(!time.heard(at(date), now), "{date}");
+        }
+        assert_eq!((time.told(now).1, time.stored()), (Origin::WallClock, None));
+        assert!(time.heard(end, now));
+    }
+
+    #[test]
+    fn what_is_stored_changes_once_a_day_and_not_while_nothing_changes() {
+        let begin = at("2027-01-01T00:00:00Z");
+        let mut time = TrustedTime::new(None);
+        let mut seen = std::collections::BTreeSet::new();
+        for minute in 0..3 * 24 * 60 {
+            let since = Duration::from_secs(minute * 60);
+            assert!(time.heard(begin.plus(since), clocks(0, Wall(0))));
+            seen.insert(time.stored());
+        }
+        assert_eq!(seen.len(), 3, "three days, one value each");
+        let kept = time.stored();
+        let mut again = TrustedTime::new(kept);
+        assert!(again.heard(kept.expect("kept").plus(Duration::from_millis(DAY - 1)), clocks(0, Wall(0))));
+        assert_eq!(again.stored(), kept);
+    }
+
+    #[test]
+    fn the_date_header_of_the_real_server_is_read_and_nonsense_is_not() {
+        assert_eq!(http_date("Fri, 20 Nov 2026 20:25:35 GMT"), Some(at("2026-11-20T20:25:35Z")));
+        for text in ["", "yesterday", "2026-11-20T20:25:35Z", "Fri, 20 Nov 99999999999 20:25:35 GMT"] {
+            assert_eq!(http_date(text), None, "{text}");
+        }
+    }
+}

@@ -24,3 +24,6 @@ pub use request::Request;
 pub use roots::Roots;
 pub use salvage::salvage;
 pub use store::{Issued, Store, Stored};
+
+#[cfg(test)]
+mod tests;

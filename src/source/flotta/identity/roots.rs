@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::RootCertStore;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{Certificate, pem};
 use crate::model::time::Wall;
@@ -27,7 +28,7 @@ impl Roots {
         for (at, der) in pem::certificates(&place, &pem::file(path, "CA_ROOT")?)?.into_iter().enumerate() {
             let nth = format!("{place}: certificate {}", at + 1);
             let certificate = Certificate::read(&der).map_err(|why| format!("{nth} {why}"))?;
-            if !certificate.ca {
+            if !may_sign(&der) {
                 return Err(format!(
                     "{nth} ({}) is not that of a CA; CA_ROOT needs the CA that signed the server's certificate",
                     certificate.subject
@@ -61,5 +62,15 @@ impl Roots {
     /// For TLS.
     pub(crate) fn store(&self) -> Arc<RootCertStore> {
         self.store.clone()
+    }
+}
+
+/// What says of itself that it is no CA is none; what says nothing is one if it signed itself (old tools make such ones).
+fn may_sign(der: &[u8]) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
+    match certificate.basic_constraints() {
+        Ok(Some(constraints)) => constraints.value.ca,
+        Ok(None) => certificate.subject() == certificate.issuer(),
+        Err(_) => false,
     }
 }

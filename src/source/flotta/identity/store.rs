@@ -47,6 +47,8 @@ pub struct Store {
     slots: [Place; 2],
     /// Highest seen, in files of other devices too.
     generation: u64,
+    /// The directory is there, durably.
+    made: bool,
     unsaved: Option<String>,
 }
 
@@ -61,7 +63,8 @@ impl Store {
     pub(super) fn open_on(disk: Box<dyn Disk>, state: &Path, device: &str) -> (Store, Vec<Problem>) {
         let dir = state.join("identity");
         let mut problems = Vec::new();
-        if let Err(why) = disk.make_dir(&dir).and_then(|()| disk.sync_dir(state)) {
+        let made = make(disk.as_ref(), &dir);
+        if let Err(why) = &made {
             problems.push(Problem::new(
                 dir.display().to_string(),
                 format!("cannot be made: {why}; the device's certificate would be lost at a restart"),
@@ -89,7 +92,8 @@ impl Store {
             }
             place
         });
-        let store = Store { dir, device: device.to_owned(), disk, slots, generation, unsaved: None };
+        let store =
+            Store { dir, device: device.to_owned(), disk, slots, generation, made: made.is_ok(), unsaved: None };
         (store, problems)
     }
 
@@ -139,11 +143,13 @@ impl Store {
     /// server would not give another one to the registration certificate, and takes this one for a renewal.
     pub fn discard(&mut self) -> bool {
         let (Some(at), Some(_)) = (self.candidate_at(), self.current_at()) else { return false };
+        let written = self.slot(at).is_some_and(|slot| !slot.dirty);
         if let Some(place) = self.slots.get_mut(at) {
             *place = Place::Free(0, 0);
         }
-        // What stays on disk is tried, and refused, once more at the next start.
-        if let Some(path) = slot::paths(&self.dir).get(at) {
+        // If it never got there, the file is an older pair's, which a full disk may still need. What stays on disk is tried,
+        // and refused, once more at the next start.
+        if let (true, Some(path)) = (written, slot::paths(&self.dir).get(at)) {
             let _ = self.disk.remove(path).and_then(|()| self.disk.sync_dir(&self.dir));
         }
         let _ = self.save();
@@ -155,21 +161,28 @@ impl Store {
     /// # Errors
     /// It refuses again; a sentence.
     pub fn save(&mut self) -> Result<(), String> {
-        self.unsaved = None;
+        let saved = self.try_save();
+        self.unsaved = saved.as_ref().err().cloned();
+        saved
+    }
+
+    fn try_save(&mut self) -> Result<(), String> {
+        let said = |path: &Path, why: std::io::Error| {
+            format!(
+                "{} cannot be written: {why}; the device's certificate is in memory only and is lost at a restart; make room",
+                path.display()
+            )
+        };
+        if !self.made {
+            make(self.disk.as_ref(), &self.dir).map_err(|why| said(&self.dir, why))?;
+            self.made = true;
+        }
         let paths = slot::paths(&self.dir);
         // The current one first: a slot may only be overwritten once the other is known, on disk, to be good.
         for at in [self.current_at(), self.candidate_at()].into_iter().flatten() {
             let (Some(Place::Ours(slot)), Some(path)) = (self.slots.get_mut(at), paths.get(at)) else { continue };
-            if !slot.dirty {
-                continue;
-            }
-            if let Err(why) = slot.save(self.disk.as_ref(), path) {
-                let said = format!(
-                    "{} cannot be written: {why}; the device's certificate is in memory only and is lost at a restart; make room",
-                    path.display()
-                );
-                self.unsaved = Some(said.clone());
-                return Err(said);
+            if slot.dirty {
+                slot.save(self.disk.as_ref(), path).map_err(|why| said(path, why))?;
             }
         }
         Ok(())
@@ -189,7 +202,7 @@ impl Store {
     pub fn probe(&self) -> Result<(), String> {
         const ROOM: usize = 16 * 1024;
         let path = self.dir.join(".probe");
-        let tried = self.disk.write_synced(&path, &[b' '; ROOM]);
+        let tried = make(self.disk.as_ref(), &self.dir).and_then(|()| self.disk.write_synced(&path, &[b' '; ROOM]));
         let removed = self.disk.remove(&path);
         tried.and(removed).map_err(|why| {
             format!(
@@ -234,6 +247,12 @@ impl Store {
             }
         }
     }
+}
+
+/// Makes the directory, durably.
+fn make(disk: &dyn Disk, dir: &Path) -> std::io::Result<()> {
+    disk.make_dir(dir)?;
+    disk.sync_dir(dir.parent().unwrap_or(Path::new(".")))
 }
 
 impl std::fmt::Debug for Store {

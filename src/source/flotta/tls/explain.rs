@@ -56,21 +56,31 @@ pub struct About<'a> {
 /// Explains a failed exchange. `None`: no TLS error is in the chain (connection refused, a time-out …).
 #[must_use]
 pub fn explain(error: &(dyn Error + 'static), about: &About<'_>) -> Option<Explained> {
-    let (fault, sentence) = sentence(find(error)?, about);
+    let (fault, sentence) = sentence(&find(error)?, about);
     Some(Explained { fault, sentence })
 }
 
-/// The TLS error of a chain. An `io::Error` hides what it wraps from `source`.
-fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+/// The TLS error of a chain. An `io::Error` hides what it wraps from `source`, and the HTTP/2 library keeps only the text.
+fn find(error: &(dyn Error + 'static)) -> Option<rustls::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<rustls::Error>() {
-            return Some(found);
+            return Some(found.clone());
         }
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = inner.map(|inner| inner as &(dyn Error + 'static)).or_else(|| error.source());
+        let wraps = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wraps {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None if error.source().is_none() => return told(&error.to_string()),
+            None => error.source(),
+        };
     }
     None
+}
+
+/// An alert, from the text that rustls gives it.
+fn told(text: &str) -> Option<rustls::Error> {
+    let known = REFUSALS.iter().chain([&AlertDescription::ProtocolVersion]);
+    known.map(|alert| rustls::Error::AlertReceived(*alert)).find(|error| error.to_string() == text)
 }
 
 fn sentence(error: &rustls::Error, about: &About<'_>) -> (Fault, String) {
@@ -89,7 +99,7 @@ fn sentence(error: &rustls::Error, about: &About<'_>) -> (Fault, String) {
                 ),
             )
         }
-        rustls::Error::AlertReceived(alert) if refuses(*alert) => (
+        rustls::Error::AlertReceived(alert) if REFUSALS.contains(alert) => (
             Fault::Refused,
             format!(
                 "{server} refused this device's certificate (TLS alert {alert:?}): are CERT and KEY from this server?"
@@ -106,21 +116,17 @@ fn sentence(error: &rustls::Error, about: &About<'_>) -> (Fault, String) {
 }
 
 /// Alerts by which a server says that it does not like our certificate.
-fn refuses(alert: AlertDescription) -> bool {
-    use AlertDescription as Alert;
-    matches!(
-        alert,
-        Alert::BadCertificate
-            | Alert::CertificateRequired
-            | Alert::CertificateExpired
-            | Alert::CertificateRevoked
-            | Alert::CertificateUnknown
-            | Alert::UnsupportedCertificate
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::DecryptError
-    )
-}
+const REFUSALS: &[AlertDescription] = &[
+    AlertDescription::BadCertificate,
+    AlertDescription::CertificateRequired,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnsupportedCertificate,
+    AlertDescription::UnknownCA,
+    AlertDescription::AccessDenied,
+    AlertDescription::DecryptError,
+];
 
 fn certificate(error: &CertificateError, about: &About<'_>) -> (Fault, String) {
     let (server, roots) = (about.server, about.roots.file().display());

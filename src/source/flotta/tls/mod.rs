@@ -21,8 +21,8 @@ use rustls_pki_types::UnixTime;
 pub use explain::{About, Explained, Fault, explain};
 
 use super::identity::{Pair, Roots};
-use super::trusted_time::TrustedTime;
-use crate::model::time::Now;
+use super::trusted_time::{TrustedTime, http_date};
+use crate::model::time::{Now, Wall};
 
 /// The one [`TrustedTime`], shared between the session and TLS. Cheap to clone.
 #[derive(Clone)]
@@ -41,6 +41,13 @@ impl Time {
     /// The time, to ask or to tell. Not to be held across an await.
     pub fn lock(&self) -> MutexGuard<'_, TrustedTime> {
         self.time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the header `Date` of an authenticated answer, whatever its status. Gives the Date if it is believed, for
+    /// [`Receipt::new`](super::renewal::Receipt::new).
+    pub fn heard(&self, header: &str) -> Option<Wall> {
+        let now = self.clocks();
+        http_date(header).filter(|date| self.lock().heard(*date, now))
     }
 
     /// Both clocks, as they are.

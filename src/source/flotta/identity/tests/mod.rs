@@ -1,0 +1,4 @@
+mod files;
+mod power;
+mod salvage;
+mod store;
