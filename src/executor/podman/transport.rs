@@ -56,6 +56,7 @@ impl Socket {
     /// Behind this path; it need not be there yet.
     #[must_use]
     pub fn new(path: &Path) -> Socket {
+        crate::crypto::install();
         let client = reqwest::Client::builder().unix_socket(path).no_proxy().build();
         Socket { client: client.map_err(|why| innermost(&why)) }
     }
