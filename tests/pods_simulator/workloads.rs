@@ -40,7 +40,7 @@ pub fn workload(name: &str, version: u64, spec: PodSpec, restart: RestartPolicy)
     let content = Content::from([("key".to_owned(), b"value".to_vec())]);
     let config_maps = BTreeMap::from([("config".to_owned(), content)]);
     let contents = Contents { config_maps, ..Contents::default() };
-    let payload = Payload::Pod(Arc::new(PodJob { spec, contents }));
+    let payload = Payload::Pod(Arc::new(PodJob { spec, contents, ..PodJob::default() }));
     models::workload(name, version, Kind::Pod, payload, restart)
 }
 
