@@ -60,7 +60,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         said(client.update_cpu("x", None, true).await);
         said(client.has_image("x").await);
         said(client.image_user("x").await);
-        said(client.pull("x").await);
+        said(client.pull("x", None).await);
     });
 });
 

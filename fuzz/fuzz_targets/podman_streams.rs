@@ -51,7 +51,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         }
         assert_eq!(all, expected, "the lines of the body, in whatever pieces they come");
 
-        let pulled = client(step).pull("x").await;
-        assert_eq!(client(body.len().max(1)).pull("x").await, pulled);
+        let pulled = client(step).pull("x", None).await;
+        assert_eq!(client(body.len().max(1)).pull("x", None).await, pulled);
     });
 });

@@ -32,6 +32,3 @@ pub fn merge(manifests: &Desired, server: &Desired) -> Desired {
     merged.profiles.extend(server.profiles.iter().cloned());
     merged
 }
-
-#[cfg(test)]
-mod tests;

@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 
+use crate::model::hidden::Hidden;
+
 use super::transport::{Answer, Pieces, Request, Transport};
 use super::wire::{Failure, Info, Inspected, Listed, ListedPod, PullLine, Volume};
 
@@ -75,9 +77,13 @@ impl Client {
         query: Query,
         body: Option<Json>,
     ) -> Result<Answer, ApiError> {
-        self.calls.fetch_add(1, Ordering::Relaxed);
         let path = path.iter().map(|part| (*part).to_owned()).collect();
-        self.transport.send(Request { method, path, query, body }).await.map_err(ApiError::Unreachable)
+        self.send(Request { method, path, query, body, registry_auth: None }).await
+    }
+
+    async fn send(&self, request: Request) -> Result<Answer, ApiError> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.transport.send(request).await.map_err(ApiError::Unreachable)
     }
 
     /// The whole of an answer; one that says in words that it failed is an error, whatever its status.
@@ -273,10 +279,17 @@ impl Client {
         Ok(image["Config"]["User"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Fetches an image. Its failures come with a 200.
-    pub async fn pull(&self, name: &str) -> Result<(), ApiError> {
+    /// Fetches an image, with the header for its registry if there is one. Its failures come with a 200.
+    pub async fn pull(&self, name: &str, registry_auth: Option<&Hidden>) -> Result<(), ApiError> {
         let pull = async {
-            let answer = self.open("POST", &["images", "pull"], vec![("reference", name.to_owned())], None).await?;
+            let request = Request {
+                method: "POST",
+                path: vec!["images".into(), "pull".into()],
+                query: vec![("reference", name.to_owned())],
+                body: None,
+                registry_auth: registry_auth.cloned(),
+            };
+            let answer = self.send(request).await?;
             let status = answer.status;
             let mut lines = Lines::new(answer.body);
             let (mut error, mut id) = (None, false);

@@ -11,10 +11,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use super::Inner;
+use super::{Inner, credentials};
 use crate::executor::{ExecutorError, ExecutorEvent};
+use crate::model::hidden::Hidden;
 use crate::model::id::WorkloadId;
 use crate::model::pod::PullPolicy;
+use crate::model::registry::Registries;
 use crate::model::status::Reason;
 
 /// Pulls at the same time.
@@ -42,11 +44,15 @@ struct State {
     /// Images that were there when somebody asked.
     there: BTreeSet<String>,
     /// Who waits for which pull.
-    pulls: BTreeMap<String, BTreeSet<WorkloadId>>,
+    pulls: BTreeMap<Pull, BTreeSet<WorkloadId>>,
     /// How a pull went for somebody who waited for it; kept until its start has used it.
     outcomes: BTreeMap<(WorkloadId, String), (Instant, Result<(), String>)>,
     tasks: JoinSet<()>,
 }
+
+/// An image, and the header for its registry: one workload's wrong password does not fail another's pull, nor does its right
+/// one fetch for another.
+type Pull = (String, Option<Hidden>);
 
 impl Images {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -93,6 +99,7 @@ pub(super) async fn ensure(
     inner: &Arc<Inner>,
     id: &WorkloadId,
     wanted: &BTreeMap<&str, PullPolicy>,
+    registries: &Registries,
 ) -> Result<Vec<String>, ExecutorError> {
     let (mut warnings, mut missing, mut lost) = (Vec::new(), Vec::new(), None);
     for (image, policy) in wanted {
@@ -110,7 +117,7 @@ pub(super) async fn ensure(
     if missing.is_empty() {
         return Ok(warnings);
     }
-    missing.iter().for_each(|image| begin(inner, id, image));
+    missing.iter().for_each(|image| begin(inner, id, image, credentials::header(registries, image)));
     let plural = if missing.len() == 1 { "image" } else { "images" };
     let message = format!("{plural} {} on the way", missing.join(", "));
     Err(ExecutorError { reason: Reason::ImagePull, message })
@@ -165,25 +172,27 @@ async fn there(inner: &Arc<Inner>, image: &str) -> Result<bool, ExecutorError> {
     Ok(there)
 }
 
-fn begin(inner: &Arc<Inner>, id: &WorkloadId, image: &str) {
+fn begin(inner: &Arc<Inner>, id: &WorkloadId, image: &str, registry_auth: Option<Hidden>) {
     let mut state = inner.images.lock();
     while state.tasks.try_join_next().is_some() {}
-    let running = state.pulls.contains_key(image);
-    state.pulls.entry(image.to_owned()).or_default().insert(id.clone());
+    let pull = (image.to_owned(), registry_auth);
+    let running = state.pulls.contains_key(&pull);
+    state.pulls.entry(pull.clone()).or_default().insert(id.clone());
     if running {
         return;
     }
-    let (inner, image, slots) = (inner.clone(), image.to_owned(), inner.images.slots.clone());
+    let (inner, slots) = (inner.clone(), inner.images.slots.clone());
     state.tasks.spawn(async move {
         let slot = slots.acquire_owned().await;
+        let (image, registry_auth) = &pull;
         tracing::info!(image, "pulling");
-        let mut pull = std::pin::pin!(inner.client.pull(&image));
-        let outcome = match timeout(SLOW, &mut pull).await {
+        let mut fetching = std::pin::pin!(inner.client.pull(image, registry_auth.as_ref()));
+        let outcome = match timeout(SLOW, &mut fetching).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 drop(slot);
                 tracing::warn!(image, "is still being pulled");
-                pull.await
+                fetching.await
             }
         };
         let outcome = outcome.map_err(|why| why.to_string());
@@ -193,7 +202,7 @@ fn begin(inner: &Arc<Inner>, id: &WorkloadId, image: &str) {
         }
         let waiting = {
             let mut state = inner.images.lock();
-            let waiting = state.pulls.remove(&image).unwrap_or_default();
+            let waiting = state.pulls.remove(&pull).unwrap_or_default();
             if state.outcomes.len() >= REMEMBERED {
                 state.outcomes.clear();
             }

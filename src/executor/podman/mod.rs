@@ -20,6 +20,7 @@
 
 pub mod client;
 pub mod cpu;
+mod credentials;
 mod events;
 mod files;
 mod images;

@@ -31,7 +31,7 @@ pub(super) async fn start(
     let name = pod_name(workload);
     let mut blueprint = translate(workload, job, &inner.place(abilities, &name), cpu_quota_us);
     for again in [true, false] {
-        blueprint.warn(&images::ensure(inner, &workload.id, &images_of(&blueprint)).await?);
+        blueprint.warn(&images::ensure(inner, &workload.id, &images_of(&blueprint), &job.registries).await?);
         // Whatever comes of it: the next start asks anew, for the image may be what is to be mended.
         inner.images.used(&workload.id);
         check_paths(inner, workload, &blueprint)?;

@@ -5,6 +5,9 @@ use std::path::Path;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use reqwest::header::HeaderValue;
+
+use crate::model::hidden::Hidden;
 
 /// A request below `/v4.0.0/libpod/` (podman takes any version there).
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +20,8 @@ pub struct Request {
     pub query: Vec<(&'static str, String)>,
     /// JSON.
     pub body: Option<serde_json::Value>,
+    /// The header `X-Registry-Auth`.
+    pub registry_auth: Option<Hidden>,
 }
 
 /// An answer whose body is still to come.
@@ -51,7 +56,12 @@ impl Socket {
     /// Behind this path; it need not be there yet.
     #[must_use]
     pub fn new(path: &Path) -> Socket {
+<<<<<<< HEAD
         let client = crate::outbound::plain().unix_socket(path).build();
+=======
+        crate::crypto::install();
+        let client = reqwest::Client::builder().unix_socket(path).no_proxy().build();
+>>>>>>> 29d6e184cf3c766b69a1e130344e02136ca524e3
         Socket { client: client.map_err(|why| innermost(&why)) }
     }
 }
@@ -75,6 +85,11 @@ impl Transport for Socket {
             let mut call = client.request(method, url);
             if let Some(body) = &request.body {
                 call = call.json(body);
+            }
+            if let Some(auth) = &request.registry_auth {
+                let mut value = HeaderValue::from_str(auth.reveal()).map_err(|why| why.to_string())?;
+                value.set_sensitive(true);
+                call = call.header("X-Registry-Auth", value);
             }
             let answer = call.send().await.map_err(|why| innermost(&why))?;
             Ok(Answer { status: answer.status().as_u16(), body: Box::new(Body(answer)) })

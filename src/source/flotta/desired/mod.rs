@@ -13,8 +13,6 @@ mod contents;
 mod kept;
 mod registries;
 mod stored;
-#[cfg(test)]
-mod tests;
 mod workload;
 
 use std::collections::BTreeMap;

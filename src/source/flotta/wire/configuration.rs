@@ -161,6 +161,3 @@ fn secrets(root: &Object<'_>, problems: &mut Vec<Problem>) -> Vec<Secret> {
     }
     found
 }
-
-#[cfg(test)]
-mod tests;
