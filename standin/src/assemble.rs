@@ -151,8 +151,7 @@ fn secrets(cluster: &Cluster, namespace: &str, wanted: &[Reference]) -> Result<V
         };
         match secret.filter(key_there) {
             Some(secret) => {
-                let encoded: BTreeMap<_, _> =
-                    secret.iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
+                let encoded: BTreeMap<_, _> = secret.iter().map(|(key, value)| (key, STANDARD.encode(value))).collect();
                 found.insert(&reference.name, json!(encoded).to_string());
             }
             None if reference.optional => {}

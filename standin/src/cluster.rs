@@ -105,9 +105,11 @@ impl Cluster {
             let version = self.next_revision();
             let devices = self.devices.entry(id.to_owned()).or_default();
             let label = (SIGNED_REQUEST_LABEL.to_owned(), "true".to_owned());
-            devices
-                .entry(namespace)
-                .or_insert_with(|| Device { version, labels: BTreeMap::from([label]), ..Device::default() });
+            devices.entry(namespace).or_insert_with(|| Device {
+                version,
+                labels: BTreeMap::from([label]),
+                ..Device::default()
+            });
         }
         true
     }

@@ -74,8 +74,7 @@ pub(crate) async fn handle(
     let parsed = message::parse(&body);
     let operation = operation(&route, &parsed);
     let device = route.as_ref().map(|route| route.device().to_owned()).unwrap_or_default();
-    let asked =
-        Asked { route, accept: header(ACCEPT), content_type: header(CONTENT_TYPE), body, parsed };
+    let asked = Asked { route, accept: header(ACCEPT), content_type: header(CONTENT_TYPE), body, parsed };
 
     let fault = shared.fault_of(operation, &device);
     let outcome = match &fault {
@@ -168,7 +167,7 @@ fn act(shared: &Shared, connection: &Connection, asked: &Asked) -> Outcome {
     let namespace = client.namespace();
     match route {
         Route::DataOut(id) => match &asked.parsed {
-            Ok(message) => directive(shared, connection, id, message),
+            Ok(message) => untyped(asked, directive(shared, connection, id, message)),
             Err(answer) => Outcome::Answer(answer.clone()),
         },
         _ if !own => Outcome::Answer(Answer::bare(403)),
@@ -201,6 +200,16 @@ fn framework(route: &Route, asked: &Asked) -> Result<(), Answer> {
     match route {
         Route::DataOut(_) | Route::ControlOut(_) => asked.parsed.as_ref().map(|_| ()).map_err(Clone::clone),
         Route::DataIn(_) | Route::ControlIn(_) => Ok(()),
+    }
+}
+
+/// Whoever posts and accepts no JSON gets the answer, with an empty type [cap 56].
+fn untyped(asked: &Asked, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Answer(answer) if answer.kind.is_some() && message::check_accept(asked.accept.as_deref()).is_err() => {
+            Outcome::Answer(Answer { kind: Some(""), ..answer })
+        }
+        outcome => outcome,
     }
 }
 

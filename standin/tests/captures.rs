@@ -63,10 +63,14 @@ async fn replay(name: &str, capture: &Value) -> Result<(), String> {
     let request = &capture["request"];
     let server = Standin::start(Options::default()).await.map_err(|error| error.to_string())?;
     state::at(&server, capture["response"]["headers"]["Date"].as_str());
-    state::prepare(&server, name, capture);
+    state::prepare(&server, name, capture).await;
     let identity = state::identity(&server, &request["client_cert"]);
-    let headers: Vec<(&str, &str)> =
-        request["headers"].as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+    let headers: Vec<(&str, &str)> = request["headers"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+        .collect();
     let body = match &request["body"] {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),

@@ -35,7 +35,10 @@ pub fn answer(capture: &Value, answer: io::Result<Reply>) -> Result<(), String> 
         }
     }
     let echoed = capture["request"]["body"]["message_id"].as_str();
-    if expected["body"]["message_id"].as_str() == echoed && echoed != reply.json()["message_id"].as_str() && echoed.is_some() {
+    if expected["body"]["message_id"].as_str() == echoed
+        && echoed != reply.json()["message_id"].as_str()
+        && echoed.is_some()
+    {
         let asked_for = expected["body"].is_object();
         if asked_for && expected["body"].get("code").is_none() {
             return Err("the message_id is not echoed".to_owned());
