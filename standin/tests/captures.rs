@@ -1,5 +1,6 @@
 //! The stand-in against what real servers answered: every capture that is one exchange is sent again, with a
 //! certificate of the same kind at the same time, to a server whose devices are in the same state.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests, but not their helpers")]
 
 mod captures {
     pub mod compare;

@@ -64,7 +64,7 @@ pub fn body(expected: &Value, actual: &Value) -> Result<(), String> {
 fn comparable(key: &str, value: &Value) -> Value {
     match value {
         Value::String(_) if VOLATILE.contains(&key) => Value::from("(new every time)"),
-        Value::String(text) if key == "version" => Value::from(format!("({} digits)", text.len())),
+        Value::String(text) if key == "version" && text.parse::<u64>().is_ok() => Value::from("(a number)"),
         Value::Object(fields) => fields.iter().map(|(key, value)| (key.clone(), comparable(key, value))).collect(),
         Value::Array(all) => {
             let mut all: Vec<Value> = all.iter().map(|one| comparable("", one)).collect();
