@@ -110,6 +110,20 @@ async fn the_server_is_known_by_its_addresses_and_domain_and_not_as_localhost() 
 }
 
 #[tokio::test]
+async fn the_servers_certificate_is_of_the_time_that_it_was_made_in_until_somebody_renews_it() {
+    const YEAR: i64 = 365 * 86_400;
+    let server = standin(Options { clock_offset_ms: -3 * YEAR * 1000, ..Options::default() }).await;
+    let own = device(&server, ID);
+    let open = async || Connection::with(&server, config(&server.ca_pem(), Some(&own), &[])).await.map(|_| ());
+    assert!(open().await.unwrap_err().to_string().contains("expired"));
+    server.clock().set_offset_ms(0);
+    server.restart().await.unwrap();
+    assert!(open().await.unwrap_err().to_string().contains("expired"), "a restart renews nothing");
+    server.renew_server_certificate().unwrap();
+    open().await.unwrap();
+}
+
+#[tokio::test]
 async fn bytes_and_handshakes_are_counted_and_resumption_is_seen() {
     let server = standin(Options::default()).await;
     let own = join(&server, ID).await;
