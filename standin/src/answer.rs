@@ -14,13 +14,15 @@ use tokio::time::Sleep;
 
 /// Go's server sends longer bodies chunked, without a length [cap b1].
 const CHUNKED_FROM: usize = 2048;
+const JSON: Option<&str> = Some("application/json");
 const ENDLESS_PIECE: Bytes = Bytes::from_static(&[b' '; 16 * 1024]);
 
 /// What is answered.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) json: bool,
+    /// The content type, if the header is there at all.
+    pub(crate) kind: Option<&'static str>,
     pub(crate) allow: Option<&'static str>,
     pub(crate) body: Bytes,
 }
@@ -33,20 +35,20 @@ impl Answer {
 
     /// 200 without a payload: the type is there, and no byte of it (API §2).
     pub(crate) fn empty() -> Self {
-        Self { status: 200, json: true, ..Self::default() }
+        Self { status: 200, kind: JSON, ..Self::default() }
     }
 
     /// A payload.
     pub(crate) fn payload(status: u16, value: &Value) -> Self {
         let mut text = value.to_string();
         text.push('\n');
-        Self { status, json: true, allow: None, body: Bytes::from(text) }
+        Self { status, kind: JSON, allow: None, body: Bytes::from(text) }
     }
 
     /// The framework's own answers: `{"code", "message"}` (API §3.6).
     pub(crate) fn framework(status: u16, code: u16, message: &str) -> Self {
         let body = json!({"code": code, "message": message}).to_string();
-        Self { status, json: true, allow: None, body: Bytes::from(body) }
+        Self { status, kind: JSON, allow: None, body: Bytes::from(body) }
     }
 
     /// The HTTP response with this body.
@@ -54,8 +56,8 @@ impl Answer {
         let mut response = Response::new(body);
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        if self.json {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(kind) = self.kind {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         }
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));

@@ -92,11 +92,11 @@ impl Authority {
         self.identity(&Leaf { common_name: REGISTER.to_owned(), namespace: None, not_before, not_after })
     }
 
-    /// The server's own: CN `*`, the domain and the loopback addresses, and no `localhost` (API §1).
-    pub(crate) fn server(&self) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), Error> {
+    /// The server's own, for a year: CN `*`, the domain and the loopback addresses, and no `localhost` (API §1).
+    pub(crate) fn server(&self, from: i64) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), Error> {
         let key = KeyPair::generate()?;
         let subject = [(DnType::OrganizationName, ORGANISATION), (DnType::CommonName, "*")];
-        let mut params = params(&subject, self.made, self.made.saturating_add(YEAR), self.made);
+        let mut params = params(&subject, from, from.saturating_add(YEAR), self.made);
         params.subject_alt_names = vec![
             SanType::DnsName(DOMAIN.try_into()?),
             SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)),
@@ -126,6 +126,11 @@ impl Authority {
         let mut params = client(params(&[], now.saturating_sub(DAY), now.saturating_add(lifetime), now));
         params.distinguished_name = subject;
         Ok(params.signed_by(key, &self.issuer)?.pem())
+    }
+
+    /// When it was made, in seconds since 1970.
+    pub(crate) fn made(&self) -> i64 {
+        self.made
     }
 
     /// Whether this authority signed a certificate. Nothing else is checked.

@@ -167,7 +167,7 @@ fn act(shared: &Shared, connection: &Connection, asked: &Asked) -> Outcome {
     let namespace = client.namespace();
     match route {
         Route::DataOut(id) => match &asked.parsed {
-            Ok(message) => directive(shared, connection, id, message),
+            Ok(message) => untyped(asked, directive(shared, connection, id, message)),
             Err(answer) => Outcome::Answer(answer.clone()),
         },
         _ if !own => Outcome::Answer(Answer::bare(403)),
@@ -200,6 +200,16 @@ fn framework(route: &Route, asked: &Asked) -> Result<(), Answer> {
     match route {
         Route::DataOut(_) | Route::ControlOut(_) => asked.parsed.as_ref().map(|_| ()).map_err(Clone::clone),
         Route::DataIn(_) | Route::ControlIn(_) => Ok(()),
+    }
+}
+
+/// Whoever posts and accepts no JSON gets the answer, with an empty type [cap 56].
+fn untyped(asked: &Asked, outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Answer(answer) if answer.kind.is_some() && message::check_accept(asked.accept.as_deref()).is_err() => {
+            Outcome::Answer(Answer { kind: Some(""), ..answer })
+        }
+        outcome => outcome,
     }
 }
 

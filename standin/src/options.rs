@@ -32,6 +32,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// How new devices are approved.
     pub approval: Approval,
+    /// How far the server's clock is ahead of the machine's when its certificates are made; negative: behind.
+    pub clock_offset_ms: i64,
     /// How long a device certificate lives from its issue; it begins a day earlier (API §1).
     pub certificate_lifetime: Duration,
     /// What is offered by ALPN.
@@ -53,6 +55,7 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             approval: Approval::Automatic,
+            clock_offset_ms: 0,
             certificate_lifetime: Duration::from_secs(30 * 86_400),
             protocols: Protocols::Both,
             namespaces: vec!["default".to_owned()],

@@ -26,15 +26,25 @@ pub(crate) struct Shared {
     faults: Mutex<Faults>,
     lifetime: AtomicI64,
     authorities: RwLock<Vec<Arc<Authority>>>,
-    tls: RwLock<(Protocols, Arc<ServerConfig>)>,
+    tls: RwLock<Tls>,
+}
+
+/// What new connections get.
+struct Tls {
+    protocols: Protocols,
+    /// The second from which the server's certificate is good.
+    from: i64,
+    config: Arc<ServerConfig>,
 }
 
 impl Shared {
     pub(crate) fn new(options: Options) -> Result<Self, Error> {
         let clock = Clock::default();
+        clock.set_offset_ms(options.clock_offset_ms);
         let authority = Authority::new(clock.now())?;
         let registration = authority.registration()?;
-        let config = tls::config(&authority, options.protocols)?;
+        let authority_made = authority.made();
+        let config = tls::config(&authority, authority.made(), options.protocols)?;
         let shared = Self {
             clock,
             log: Arc::new(Log::new(options.log_limit)),
@@ -44,7 +54,7 @@ impl Shared {
             faults: Mutex::default(),
             lifetime: AtomicI64::new(0),
             authorities: RwLock::new(vec![Arc::new(authority)]),
-            tls: RwLock::new((options.protocols, config)),
+            tls: RwLock::new(Tls { protocols: options.protocols, from: authority_made, config }),
             options,
         };
         shared.set_lifetime(shared.options.certificate_lifetime);
@@ -89,15 +99,17 @@ impl Shared {
     }
 
     pub(crate) fn tls(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.tls.read().unwrap_or_else(PoisonError::into_inner).1)
+        Arc::clone(&self.tls.read().unwrap_or_else(PoisonError::into_inner).config)
     }
 
-    /// A new server certificate of the authority that signs; sessions from before are not resumed.
-    pub(crate) fn renew_tls(&self, protocols: Option<Protocols>) -> Result<(), Error> {
+    /// Another server certificate of the authority that signs; sessions from before are not resumed. What is not given
+    /// stays: the real server does not renew its certificate by itself.
+    pub(crate) fn renew_tls(&self, protocols: Option<Protocols>, from: Option<i64>) -> Result<(), Error> {
         let authority = self.authority();
         let mut tls = self.tls.write().unwrap_or_else(PoisonError::into_inner);
-        let protocols = protocols.unwrap_or(tls.0);
-        *tls = (protocols, tls::config(&authority, protocols)?);
+        let (protocols, from) = (protocols.unwrap_or(tls.protocols), from.unwrap_or(tls.from));
+        let config = tls::config(&authority, from, protocols)?;
+        *tls = Tls { protocols, from, config };
         Ok(())
     }
 
@@ -105,7 +117,7 @@ impl Shared {
     pub(crate) fn rotate(&self) -> Result<(), Error> {
         let authority = Arc::new(Authority::new(self.clock.now())?);
         self.authorities.write().unwrap_or_else(PoisonError::into_inner).push(authority);
-        self.renew_tls(None)
+        self.renew_tls(None, Some(self.clock.now()))
     }
 
     /// All authorities but the last are forgotten.

@@ -66,7 +66,7 @@ impl Standin {
     /// Somebody else has taken the port meanwhile.
     pub async fn restart(&self) -> Result<(), Error> {
         self.stop().await;
-        self.shared().renew_tls(None)?;
+        self.shared().renew_tls(None, None)?;
         let address = self.0.address;
         let listener = TcpListener::bind(address).await.map_err(|error| Error::Listen(address, error))?;
         let task = tokio::spawn(serve::listen(Arc::clone(self.shared()), listener));
@@ -120,6 +120,15 @@ impl Standin {
         self.shared().rotate()
     }
 
+    /// A new certificate for the server, good for a year from the server's time. The real one is renewed by nobody
+    /// but an administrator (API §1).
+    ///
+    /// # Errors
+    /// No randomness for the key.
+    pub fn renew_server_certificate(&self) -> Result<(), Error> {
+        self.shared().renew_tls(None, Some(self.shared().clock.now()))
+    }
+
     /// Only the newest authority counts from the next connection on.
     pub fn forget_old_authorities(&self) {
         self.shared().forget();
@@ -147,7 +156,7 @@ impl Standin {
     /// # Errors
     /// No randomness for the server's new key.
     pub fn set_protocols(&self, protocols: Protocols) -> Result<(), Error> {
-        self.shared().renew_tls(Some(protocols))
+        self.shared().renew_tls(Some(protocols), None)
     }
 
     /// How devices are approved that enrol from now on.

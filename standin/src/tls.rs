@@ -11,7 +11,8 @@ use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureSc
 use crate::authority::Authority;
 use crate::options::{Error, Protocols};
 
-/// Go's `RequireAnyClientCert`: the client proves that it has the key of some certificate, and that is all.
+/// Go's `RequireAnyClientCert`: the client proves that it has the key of some certificate, and that is all. Without
+/// one, Go's alert is `bad_certificate` and rustls' `certificate_required`; both come with the first read [cap 20].
 #[derive(Debug)]
 struct AnyCertificate(WebPkiSupportedAlgorithms);
 
@@ -52,11 +53,11 @@ impl ClientCertVerifier for AnyCertificate {
     }
 }
 
-/// The server's side, with a new certificate of this authority. Nothing is resumed from an earlier configuration.
-pub(crate) fn config(authority: &Authority, protocols: Protocols) -> Result<Arc<ServerConfig>, Error> {
+/// The server's side, with a new certificate of this authority, good from this second. Nothing is resumed from an earlier configuration.
+pub(crate) fn config(authority: &Authority, from: i64, protocols: Protocols) -> Result<Arc<ServerConfig>, Error> {
     let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
     let verifier = Arc::new(AnyCertificate(provider.signature_verification_algorithms));
-    let (certificate, key) = authority.server()?;
+    let (certificate, key) = authority.server(from)?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&version::TLS13])?
         .with_client_cert_verifier(verifier)

@@ -1,5 +1,6 @@
 //! The stand-in against what real servers answered: every capture that is one exchange is sent again, with a
 //! certificate of the same kind at the same time, to a server whose devices are in the same state.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests, but not their helpers")]
 
 mod captures {
     pub mod compare;
@@ -63,7 +64,7 @@ async fn replay(name: &str, capture: &Value) -> Result<(), String> {
     let request = &capture["request"];
     let server = Standin::start(Options::default()).await.map_err(|error| error.to_string())?;
     state::at(&server, capture["response"]["headers"]["Date"].as_str());
-    state::prepare(&server, name, capture);
+    state::prepare(&server, name, capture).await;
     let identity = state::identity(&server, &request["client_cert"]);
     let headers: Vec<(&str, &str)> = request["headers"]
         .as_object()

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, NaiveDateTime};
-use flotta_standin::{Approval, Authority, Identity, Leaf, SIGNED_REQUEST_LABEL, Standin};
+use flotta_standin::{Approval, Authority, Identity, Leaf, Standin};
 use serde_json::{Value, json};
+
+use crate::common::{self, Connection};
 
 /// Moves the server's clock to the `Date` of a capture; the captures without one are of the same evening.
 pub fn at(server: &Standin, date: Option<&str>) {
@@ -32,10 +34,11 @@ pub fn identity(server: &Standin, described: &Value) -> Option<Identity> {
     Some(if own { server.identity(&leaf) } else { foreign.identity(&leaf) }.unwrap())
 }
 
-/// Devices, workloads and what they refer to.
-pub fn prepare(server: &Standin, name: &str, capture: &Value) {
+/// Devices, workloads and what they refer to. What a device does to get there is done over the wire.
+pub async fn prepare(server: &Standin, name: &str, capture: &Value) {
     let id = capture["request"]["path"].as_str().unwrap().split('/').nth(5).unwrap_or("lab-dev-1");
     let number = name.split('-').next().unwrap();
+<<<<<<< HEAD
     match number {
         // Nothing is there, or nothing any more.
         "01" | "29" | "34" | "40" | "41" | "42" | "43" | "44" | "80" | "81" | "82" | "83" | "84" | "85" | "a0"
@@ -48,8 +51,25 @@ pub fn prepare(server: &Standin, name: &str, capture: &Value) {
         "84b" | "a1" | "a2" => {}
         _ => registered(server, id),
     }
+=======
+>>>>>>> 5f3ee22f6346864a96bb3777101ec0d4ef1bf878
     if number.starts_with('a') {
         server.set_approval(Approval::Manual);
+    }
+    match number {
+        "01" | "29" | "34" | "40" | "41" | "42" | "43" | "44" | "80" | "81" | "82" | "83" | "84" | "85" | "a0" => {}
+        "37" => join(server, "lab-dev-1", "default").await,
+        "84b" => enrol(server, id, "no-such-ns").await,
+        "a1" | "a2" => enrol(server, id, "default").await,
+        "02" | "a3" | "a4" => {
+            enrol(server, id, "default").await;
+            assert!(server.approve(id));
+        }
+        "a6" | "a7" | "a8" | "a9" | "a10" => {
+            join(server, id, "default").await;
+            assert!(server.delete(id));
+        }
+        _ => join(server, id, "default").await,
     }
     match number {
         "b0" => server.set_configuration(id, capture["response"]["body"]["content"]["configuration"].clone()),
@@ -69,11 +89,22 @@ pub fn prepare(server: &Standin, name: &str, capture: &Value) {
     }
 }
 
-/// A device that has registered once, with the labels that its hardware left.
-fn registered(server: &Standin, id: &str) {
-    server.set_device(id, |device| {
-        device.labels.insert("device.hostname".to_owned(), "lab-host.example".to_owned());
-    });
+async fn post(server: &Standin, id: &str, directive: &str, content: Value) -> u16 {
+    let mut connection = Connection::open(server, Some(&common::registration(server))).await.unwrap();
+    connection.post(id, &json!({"directive": directive, "content": content})).await.unwrap().status
+}
+
+async fn enrol(server: &Standin, id: &str, namespace: &str) {
+    let content = json!({"target_namespace": namespace, "features": {"hardware": {}}});
+    assert_eq!(post(server, id, "enrolment", content).await, 200);
+}
+
+/// Enrols, is approved, and registers with hardware, which leaves labels.
+async fn join(server: &Standin, id: &str, namespace: &str) {
+    enrol(server, id, namespace).await;
+    assert!(server.approve(id));
+    let content = json!({"certificate_request": common::request(), "hardware": {"hostname": "lab-host.example"}});
+    assert_eq!(post(server, id, "registration", content).await, 200);
 }
 
 fn broken(server: &Standin, id: &str, container: &Value, workload: &Value) {

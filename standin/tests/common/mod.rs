@@ -1,4 +1,5 @@
 //! A client that writes HTTP/1.1 by hand, and the certificates that it shows.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests, but not their helpers")]
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::io;
@@ -56,6 +57,30 @@ pub fn registration(server: &Standin) -> Identity {
     Identity { certificate, key }
 }
 
+/// Enrols with automatic approval and registers: the certificate that the server signed, with its key.
+pub async fn join(server: &Standin, id: &str) -> Identity {
+    let mut connection = Connection::open(server, Some(&registration(server))).await.unwrap();
+    let enrolment = serde_json::json!({"features": {"hardware": {}}});
+    assert!([200, 208].contains(&connection.directive(id, "enrolment", enrolment).await.unwrap().status));
+    let (key, request) = key_and_request();
+    let content = serde_json::json!({"certificate_request": request, "hardware": {"hostname": "host"}});
+    let reply = connection.directive(id, "registration", content).await.unwrap();
+    assert_eq!(reply.status, 200);
+    Identity { certificate: reply.json()["content"]["certificate"].as_str().unwrap().to_owned(), key }
+}
+
+/// A key, and a certificate request for it, whose subject says anything.
+pub fn key_and_request() -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
+    (key.serialize_pem(), request)
+}
+
+/// A certificate request with a key of its own, whose subject says anything.
+pub fn request() -> String {
+    key_and_request().1
+}
+
 pub fn config(ca: &str, identity: Option<&Identity>, alpn: &[&[u8]]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(ca.as_bytes()) {
@@ -101,12 +126,20 @@ impl Connection {
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
         }
-        if let Some(body) = body {
+        let chunked = headers.contains(&("Transfer-Encoding", "chunked"));
+        if let (Some(body), false) = (body, chunked) {
             request += &format!("Content-Length: {}\r\n", body.len());
         }
         request += "\r\n";
         let mut request = request.into_bytes();
-        request.extend_from_slice(body.unwrap_or_default());
+        let body = body.unwrap_or_default();
+        if chunked {
+            request.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
+            request.extend_from_slice(body);
+            request.extend_from_slice(b"\r\n0\r\n\r\n");
+        } else {
+            request.extend_from_slice(body);
+        }
         self.0.write_all(&request).await?;
         self.0.flush().await
     }
@@ -127,6 +160,10 @@ impl Connection {
         let body = message.to_string();
         let headers = [("Content-Type", "application/json")];
         self.send("POST", &format!("{BASE}/data/{id}/out"), &headers, Some(body.as_bytes())).await
+    }
+
+    pub async fn directive(&mut self, id: &str, directive: &str, content: Value) -> io::Result<Reply> {
+        self.post(id, &serde_json::json!({"directive": directive, "message_id": "m", "content": content})).await
     }
 
     pub async fn get(&mut self, id: &str) -> io::Result<Reply> {
