@@ -116,7 +116,7 @@ fn content() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn a_machine_full_of_garbage_is_told_as_the_server_wants_it(contents in proptest::collection::vec(content(), FILES.len())) {
