@@ -23,7 +23,6 @@ pub mod cli;
 pub mod clock;
 pub mod condition;
 pub mod config;
-pub mod crypto;
 pub mod executor;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

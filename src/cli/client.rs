@@ -22,12 +22,7 @@ const MAX_BYTES: usize = 64 << 20;
 impl Agent {
     pub(super) fn at(bases: Vec<String>) -> Result<Agent, Trouble> {
         // No proxy: the agent is on this machine or named outright.
-<<<<<<< HEAD
         let http = crate::outbound::plain().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
-=======
-        crate::crypto::install();
-        let http = Client::builder().no_proxy().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
->>>>>>> 29d6e184cf3c766b69a1e130344e02136ca524e3
         let http = http.build().map_err(|why| Trouble::Wrong(format!("cannot make an HTTP client: {why}")))?;
         Ok(Agent { http, bases })
     }

@@ -56,12 +56,7 @@ impl Socket {
     /// Behind this path; it need not be there yet.
     #[must_use]
     pub fn new(path: &Path) -> Socket {
-<<<<<<< HEAD
         let client = crate::outbound::plain().unix_socket(path).build();
-=======
-        crate::crypto::install();
-        let client = reqwest::Client::builder().unix_socket(path).no_proxy().build();
->>>>>>> 29d6e184cf3c766b69a1e130344e02136ca524e3
         Socket { client: client.map_err(|why| innermost(&why)) }
     }
 }

@@ -21,6 +21,8 @@ pub mod identity;
 pub mod meaning;
 pub mod renewal;
 pub mod session;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod trusted_time;
 pub mod wire;

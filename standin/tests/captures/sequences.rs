@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! The captures that are more than one exchange, or none.
 
 use flotta_standin::{Leaf, Operation, Options, Standin};
@@ -164,4 +161,3 @@ async fn a_client_with_tls_1_2_gets_the_alert_protocol_version() {
     const FATAL_PROTOCOL_VERSION: [u8; 2] = [2, 70];
     assert_eq!((alert[0], &alert[5..]), (21, &FATAL_PROTOCOL_VERSION[..]));
 }
->>>>>>> 5f3ee22f6346864a96bb3777101ec0d4ef1bf878

@@ -38,21 +38,6 @@ pub fn identity(server: &Standin, described: &Value) -> Option<Identity> {
 pub async fn prepare(server: &Standin, name: &str, capture: &Value) {
     let id = capture["request"]["path"].as_str().unwrap().split('/').nth(5).unwrap_or("lab-dev-1");
     let number = name.split('-').next().unwrap();
-<<<<<<< HEAD
-    match number {
-        // Nothing is there, or nothing any more.
-        "01" | "29" | "34" | "40" | "41" | "42" | "43" | "44" | "80" | "81" | "82" | "83" | "84" | "85" | "a0"
-        | "a6" | "a7" | "a8" | "a9" | "a10" => {}
-        "37" => registered(server, "lab-dev-1"),
-        // Approved, and not yet registered.
-        "02" | "a3" | "a4" => server.set_device(id, |device| {
-            device.labels.insert(SIGNED_REQUEST_LABEL.to_owned(), "true".to_owned());
-        }),
-        "84b" | "a1" | "a2" => {}
-        _ => registered(server, id),
-    }
-=======
->>>>>>> 5f3ee22f6346864a96bb3777101ec0d4ef1bf878
     if number.starts_with('a') {
         server.set_approval(Approval::Manual);
     }
