@@ -109,6 +109,7 @@ impl Driver {
         let version = self.ports.applied.borrow().clone();
         let content = Heartbeat { status, version, workloads, events, hardware: None };
         let wanted = match (amount, self.configured.hardware()) {
+            (Amount::Full, _) if self.introduce => Wanted::Always,
             (Amount::Full, Some(Scope::Full)) => Wanted::Always,
             (Amount::Full, Some(Scope::Delta)) => Wanted::Changed(self.hardware.clone()),
             (Amount::NoHardware | Amount::Least, _) | (_, None) => Wanted::No,

@@ -126,6 +126,8 @@ struct Driver {
     carrying: bool,
     /// The hardware that the server has.
     hardware: Option<Hardware>,
+    /// Newly registered: the server has to hear of the hardware once, asked for or not.
+    introduce: bool,
     /// At most one reading of it at a time.
     reading: Arc<Semaphore>,
     /// When it was last tried whether a certificate could be kept.
@@ -166,6 +168,7 @@ impl Driver {
             changes,
             carrying: false,
             hardware: None,
+            introduce: false,
             reading: Arc::new(Semaphore::new(1)),
             probed: None,
             tasks: JoinSet::new(),
@@ -308,6 +311,7 @@ impl Driver {
         match std::mem::take(&mut meaning.content) {
             Content::Nothing => {}
             Content::Certificate(certificate) => {
+                self.introduce |= exchange == Exchange::Register;
                 self.take_certificate(&mut meaning, &certificate, sent.request.as_ref(), date, now)
             }
             Content::Configuration(message) => self.take_configuration(&mut meaning, message).await,
@@ -407,6 +411,7 @@ impl Driver {
     fn delivered(&mut self, answer: Answer, sent: &Sent) {
         if answer == Answer::Accepted {
             self.hardware = sent.hardware.clone().or(self.hardware.take());
+            self.introduce &= sent.hardware.is_none();
         }
         self.carrying &= sent.batch.is_none() && !sent.broken;
         let Some((batch, before)) = &sent.batch else {

@@ -270,11 +270,13 @@ impl Session {
         self.renew_at = at;
     }
 
-    /// Whether enrolment and registration carry the hardware, and how much a heartbeat carries.
+    /// Whether enrolment and renewal carry the hardware, and how much a heartbeat carries. The first registration never
+    /// does: hardware that the server cannot store would use up the registration certificate (500 for ever after).
     #[must_use]
     pub fn amount(&self, of: Exchange) -> Amount {
         match of {
             Exchange::Heartbeat => self.amount,
+            Exchange::Register => Amount::NoHardware,
             _ if self.hardware => Amount::Full,
             _ => Amount::NoHardware,
         }
@@ -452,11 +454,6 @@ impl Session {
                 }
                 self.slowly(now);
             }
-            Answer::Aborted => {
-                // A server falls over hardware where the device had none before.
-                self.hardware = !self.hardware;
-                self.enrol.fail(Duration::ZERO, now);
-            }
             _ => self.enrol.fail(Duration::ZERO, now),
         }
     }
@@ -470,7 +467,8 @@ impl Session {
                 self.fresh = true;
             }
             _ => {
-                if answer == Answer::Aborted {
+                // A server falls over hardware where the device had no labels before, and may not be able to store it.
+                if let Answer::Aborted | Answer::Status(500) = answer {
                     self.hardware = !self.hardware;
                 }
                 match answer {
