@@ -207,7 +207,7 @@ impl Driver {
                 () = stepped(&mut steps) => self.again(),
                 () = self.ports.reread.notified() => {
                     self.clients.forget();
-                    self.again();
+                    self.session.refresh(clock::mono());
                 }
                 () = self.ports.stop.notified() => break,
                 () = until(wake) => {

@@ -305,6 +305,14 @@ impl Session {
         }
     }
 
+    /// A person asks: what may be asked is asked now.
+    pub fn refresh(&mut self, now: Mono) {
+        self.hurry(now);
+        if self.registered {
+            self.get.hurry(now);
+        }
+    }
+
     /// What is to be asked now. Each counts as under way until [`Session::answered`].
     pub fn next(&mut self, now: Mono) -> Vec<Exchange> {
         let mut all = Vec::new();
