@@ -36,7 +36,7 @@ pub fn meaning(exchange: Exchange, got: &Got, device: &str) -> Meaning {
     let what = exchange.as_str();
     let (status, body, cut) = match got {
         Got::Unreachable(why) => {
-            return failed(Answer::Unreachable, format!("the server cannot be reached: {why}"));
+            return failed(Answer::Unreachable, format!("the server cannot be reached: {why}; what runs goes on"));
         }
         Got::Aborted(why) => {
             let hint = match exchange {
