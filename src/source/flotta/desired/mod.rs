@@ -112,8 +112,8 @@ pub struct Outcome {
 pub fn desired(configuration: &Configuration, settings: &Settings, previous: Option<&Outcome>) -> Outcome {
     let mut problems = configuration.problems.clone();
     if let Some(id) = configuration.device_id.as_ref().filter(|id| !id.eq_ignore_ascii_case(&settings.device_id)) {
-        let message =
-            format!("is {id:?}, and this device is {:?}: are two devices behind one address?", settings.device_id);
+        let (theirs, ours) = (short(id), &settings.device_id);
+        let message = format!("is {theirs:?}, and this device is {ours:?}: are two devices behind one address?");
         problems.push(Problem::new("server: device_id", message));
     }
     let mut outcome = Outcome {
@@ -174,6 +174,7 @@ fn notes(configuration: &Configuration) -> Vec<Problem> {
         names.sort_unstable();
         let more = names.len().saturating_sub(NAMES_SHOWN);
         names.truncate(NAMES_SHOWN);
+        let names: Vec<String> = names.into_iter().map(short).collect();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         notes.push(note(&format!("workloads.{field}"), format!("{WHY} (workloads {}{more})", names.join(", "))));
     }
@@ -259,7 +260,8 @@ impl Outcome {
         }
         // Nobody can tell what the unreadable one is, so nothing counts as removed.
         for id in previous.iter().flat_map(|previous| previous.desired.workloads.keys()).filter(|_| unclear) {
-            if !self.desired.workloads.contains_key(id)
+            if self.desired.workloads.len() < MAX_WORKLOADS
+                && !self.desired.workloads.contains_key(id)
                 && let Some(kept) = previous.and_then(|previous| previous.last_good(id))
             {
                 let why = "the server's newest configuration cannot be read in full; this workload may be in it";
