@@ -164,6 +164,11 @@ fn notes(configuration: &Configuration) -> Vec<Problem> {
     const WHY: &str = "is not for this agent, which runs workloads and nothing else; ignored";
     let note = |path: &str, message: String| Problem::new(format!("server: {path}"), message);
     let mut notes: Vec<Problem> = configuration.unused.iter().map(|path| note(path, WHY.to_owned())).collect();
+    notes.extend(configuration.mounts.iter().map(|mount| {
+        let (device, directory) = (short(&mount.device), short(&mount.directory));
+        let why = format!("{device} on {directory} is not mounted by this version: mount it on the device itself");
+        note("configuration.mounts", why)
+    }));
     let mut asked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for workload in &configuration.workloads {
         for field in &workload.unused {
