@@ -21,7 +21,7 @@ use super::heartbeat::events::Events;
 use super::identity::{Request, Store, Stored};
 use super::meaning::{Content, Meaning, meaning};
 use super::renewal::{Phase as Life, Receipt, Renewal, renewal};
-use super::session::{Answer, Exchange, Holds, Session, Verdict};
+use super::session::{Answer, Exchange, Holds, Phase, Session, Verdict};
 use super::tls::Time;
 use super::trusted_time::TrustedTime;
 use super::{Configured, Taken, Update};
@@ -324,6 +324,12 @@ impl Driver {
                 self.store.discard();
             }
             Some(Verdict::Removed) => self.removed().await,
+        }
+        // What is not tried any more has no troubles: a heartbeat that is taken ends a distrust, and the registration with it.
+        match self.session.phase() {
+            Phase::Registered => self.report.forget(&[Exchange::Enrol, Exchange::Register, Exchange::Renew]),
+            Phase::Proving | Phase::Renewing => self.report.forget(&[Exchange::Enrol, Exchange::Register]),
+            _ => {}
         }
         if self.store.unsaved().is_some() {
             // What fails again stands in `unsaved` again.
