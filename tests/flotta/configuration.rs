@@ -103,16 +103,20 @@ fn the_server_wins_where_a_manifest_has_the_same_name_and_both_stand_otherwise()
     site.device.manifest("both.yaml", &manifest("both"));
     site.device.manifest("ours.yaml", &manifest("ours"));
     site.join(quick(), json!([gated("both"), gated("theirs")]));
-    let profile = |name: &str| site.until_waits(name)["profiles"][0]["name"].clone();
-    assert_eq!((profile("both"), profile("ours"), profile("theirs")), (json!("load"), json!("absent"), json!("load")));
+    let gated_by = |name: &str, profile: &str| {
+        site.until_object(name, profile, |one| one["profiles"][0]["name"] == profile);
+    };
+    gated_by("both", "load");
+    gated_by("ours", "absent");
+    gated_by("theirs", "load");
     let problems = site.problems();
-    assert!(problems.contains("EdgeWorkload both is on the server too, which wins"), "{problems}");
+    assert!(problems.contains("EdgeWorkload default/both is on the server too, which wins"), "{problems}");
     assert!(problems.contains("both.yaml"), "{problems}");
     // The server is told about its own and no others.
     let told = site.beats(1)[0].content()["workloads"].clone();
     assert_eq!(told, json!([{ "name": "both", "status": "crashed" }, { "name": "theirs", "status": "crashed" }]));
     site.server.set_workloads(ID, json!([gated("theirs")]));
-    site.device.agent().until("both", "the manifest's again", |both| both["profiles"][0]["name"] == "absent");
+    gated_by("both", "absent");
 }
 
 #[test]

@@ -212,12 +212,24 @@ impl Site {
 
     /// Until a gated workload waits for its gate; without a podman it is `error` all the same.
     pub fn until_waits(&self, name: &str) -> Value {
-        self.device.agent().until(name, "waits for its gate", |one| one["profiles"][0]["active"] == false)
+        self.until_object(name, "waits for its gate", |one| one["profiles"][0]["active"] == false)
     }
 
     /// Until the gate of a workload is open.
     pub fn until_open(&self, name: &str) -> Value {
-        self.device.agent().until(name, "its gate is open", |one| one["profiles"][0]["active"] == true)
+        self.until_object(name, "its gate is open", |one| one["profiles"][0]["active"] == true)
+    }
+
+    /// Until a workload's object is like this, where no change of its state tells of it.
+    pub fn until_object(&self, name: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut found = Value::Null;
+        super::device::until_true_or(&format!("{name}: {what}"), || {
+            let all = self.device.agent().get("/api/v1/workloads");
+            let one = all.as_array()?.iter().find(|one| one["name"] == name && wanted(one)).cloned();
+            found = one.clone().unwrap_or_default();
+            one.is_none().then(|| format!("{all:#}"))
+        });
+        found
     }
 
     /// Names of the workloads, in order.
