@@ -197,7 +197,8 @@ mod tests {
         let mut events = Events::default();
         events.push(&event(1));
         events.delivered(&events.batch(), 0);
-        let mut restored: Events = serde_json::from_str(&serde_json::to_string(&events).expect("json")).expect("events");
+        let mut restored: Events =
+            serde_json::from_str(&serde_json::to_string(&events).expect("json")).expect("events");
         restored.push(&event(1));
         assert_eq!(restored.waiting(), 0, "as it was left");
         restored.push(&status::Event { to: Some(State::Exited), reason: Some(Reason::Failed), ..event(1) });
