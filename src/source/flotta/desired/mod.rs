@@ -200,12 +200,12 @@ impl Outcome {
     fn profiles(&mut self, configuration: &Configuration, previous: Option<&Outcome>, problems: &mut Vec<Problem>) {
         match (&configuration.profiles, previous) {
             (Some(profiles), _) => self.desired.profiles = profiles.iter().map(profile).collect(),
-            (None, Some(previous)) => {
+            (None, Some(previous)) if !previous.desired.profiles.is_empty() => {
                 self.desired.profiles.clone_from(&previous.desired.profiles);
                 self.kept_profiles = Some(previous.kept_profiles.as_ref().unwrap_or(&previous.content).clone());
                 problems.push(Problem::new("server: configuration.profiles", "the last good ones stay in force"));
             }
-            (None, None) => {}
+            (None, _) => {}
         }
         problems.extend(wrong_expressions(&self.desired.profiles, "server: configuration.profiles"));
     }
