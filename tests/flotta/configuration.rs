@@ -155,6 +155,12 @@ fn a_broken_workload_is_an_error_that_says_why_and_the_others_stand() {
     // Mended on the server, it is mended here.
     site.server.set_workloads(ID, json!([gated("broken"), gated("good")]));
     site.until_waits("broken");
+    site.wait(Operation::Heartbeat, "two of them", |beat| {
+        beat.content()["workloads"].as_array().is_some_and(|all| all.len() == 2)
+    });
+    assert!(!site.problems().contains("workload"), "{}", site.problems());
+    // Nothing is crashed where nothing is assigned.
+    site.server.set_workloads(ID, json!([]));
     site.wait(Operation::Heartbeat, "up", |beat| beat.content()["status"] == "up");
 }
 
