@@ -1,5 +1,7 @@
 //! The captured exchanges, as files.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use flotta_agent::source::flotta::client::Got;
 use serde_json::Value;
@@ -12,7 +14,12 @@ pub struct Capture {
 }
 
 /// All of them, in order.
-pub fn all() -> Vec<Capture> {
+pub fn all() -> &'static [Capture] {
+    static ALL: OnceLock<Vec<Capture>> = OnceLock::new();
+    ALL.get_or_init(read)
+}
+
+fn read() -> Vec<Capture> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/standin/captures");
     let mut files: Vec<_> = std::fs::read_dir(folder).expect(folder).map(|file| file.expect("read").path()).collect();
     files.sort();
@@ -27,9 +34,9 @@ pub fn all() -> Vec<Capture> {
         .collect()
 }
 
-pub fn numbered(number: &str) -> Value {
-    let found = all().into_iter().find(|capture| capture.number == number);
-    found.unwrap_or_else(|| panic!("no capture {number}")).json
+pub fn numbered(number: &str) -> &'static Value {
+    let found = all().iter().find(|capture| capture.number == number);
+    &found.unwrap_or_else(|| panic!("no capture {number}")).json
 }
 
 /// The device that an exchange is about: the part of the path behind `data` or `control`.

@@ -33,7 +33,7 @@ fn all() -> Vec<(String, String, Value)> {
     let mut found = Vec::new();
     for capture::Capture { number, json } in capture::all() {
         let several = json["exchanges"].as_array().cloned().unwrap_or_default();
-        for (at, one) in std::iter::once(&json).chain(&several).enumerate() {
+        for (at, one) in std::iter::once(json).chain(&several).enumerate() {
             let (request, response) = match one.get("path") {
                 Some(_) => (one, one),
                 None => (&one["request"], &one["response"]),

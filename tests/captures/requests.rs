@@ -1,6 +1,7 @@
 //! Our requests beside the captured ones.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
 
 use flotta_agent::model::time::Wall;
 use flotta_agent::node::hardware::{self, Hardware};
@@ -20,7 +21,7 @@ use super::{capture, never, recording};
 /// The captured requests of a kind, of those rows that `counts` takes.
 fn captured(counts: impl Fn(&Request) -> Option<Exchange>) -> Vec<(&'static str, Exchange, Sent)> {
     let rows = TABLE.iter().filter_map(|row| Some((row.number, counts(&row.request)?)));
-    rows.map(|(number, kind)| (number, kind, Sent::captured(&capture::numbered(number)))).collect()
+    rows.map(|(number, kind)| (number, kind, Sent::captured(capture::numbered(number)))).collect()
 }
 
 fn ours(kind: Exchange) -> Vec<&'static Sent> {
@@ -62,7 +63,12 @@ fn our_requests_have_the_method_the_path_and_the_type_of_those_that_the_server_t
 }
 
 /// Keys and types of all that real servers took.
-fn taken() -> BTreeMap<String, Type> {
+fn taken() -> &'static BTreeMap<String, Type> {
+    static TAKEN: OnceLock<BTreeMap<String, Type>> = OnceLock::new();
+    TAKEN.get_or_init(union)
+}
+
+fn union() -> BTreeMap<String, Type> {
     let single = captured(|request| match request {
         Request::Like(kind) => Some(*kind),
         _ => None,
@@ -82,7 +88,7 @@ fn taken() -> BTreeMap<String, Type> {
 #[test]
 fn the_captured_requests_and_the_contract_know_the_same_keys() {
     let (taken, contract) = (taken(), known::contract());
-    for (path, kind) in &taken {
+    for (path, kind) in taken {
         let wanted = contract.get(path.as_str());
         assert!(wanted.is_some_and(|wanted| kind.fits(*wanted)), "{path}: {kind:?}, and the contract says {wanted:?}");
     }
@@ -222,7 +228,7 @@ fn no_request_of_ours_has_what_a_captured_one_was_refused_for() {
     let mut named = BTreeSet::new();
     for row in TABLE {
         let Request::Never(name) = row.request else { continue };
-        let captured = Sent::captured(&capture::numbered(row.number));
+        let captured = Sent::captured(capture::numbered(row.number));
         assert!(never::has(&captured, name), "{}: {name:?} is not found in it", row.number);
         for sent in recording::all() {
             assert!(!never::has(sent, name), "{}: ours has {name:?}: {sent:#?}", row.number);

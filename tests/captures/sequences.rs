@@ -98,7 +98,7 @@ fn a_certificate_of_another_ca_leads_over_a_renewal_that_is_refused_to_an_enrolm
     let mut life = Life::new(Holds::Proven, &[]);
     for (exchange, number) in [(Exchange::Get, "27"), (Exchange::Renew, "29")] {
         life.reach(exchange);
-        assert_eq!(life.answer(exchange, read(exchange, &capture::numbered(number)).answer), None);
+        assert_eq!(life.answer(exchange, read(exchange, capture::numbered(number)).answer), None);
     }
     assert_eq!((life.session.phase(), life.next().as_str()), (Phase::Distrusted, "Enrol at once"));
 }
@@ -106,7 +106,7 @@ fn a_certificate_of_another_ca_leads_over_a_renewal_that_is_refused_to_an_enrolm
 /// 28 and 27: a renewed certificate that is refused on both ways, while it enrols for that.
 #[test]
 fn going_back_to_the_certificate_before_leaves_no_enrolment_that_waits_for_ever() {
-    let refused = |exchange, number| read(exchange, &capture::numbered(number)).answer;
+    let refused = |exchange, number| read(exchange, capture::numbered(number)).answer;
     let mut life =
         Life::new(Holds::Proven, &[(Exchange::Get, Answer::Status(401)), (Exchange::Renew, Answer::Accepted)]);
     life.reach(Exchange::Get);
