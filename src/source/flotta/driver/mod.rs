@@ -397,7 +397,7 @@ impl Driver {
                     workloads = update.desired.workloads.len(),
                     "a new configuration"
                 );
-                self.update(update).await;
+                self.update(*update).await;
             }
             Taken::Unusable(why) => {
                 meaning.answer = Answer::Unusable;

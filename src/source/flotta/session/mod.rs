@@ -7,7 +7,8 @@
 //! ```
 //! Beside it: `Refused` (the server takes neither the certificate nor the id), `NeedsAdministrator` (registered once, and
 //! the certificate is lost), `Distrusted` (it has a certificate that the server refuses). GET and heartbeat are independent
-//! of each other and of renewal. Only a heartbeat's 404 or the control channel's `disconnect` removes; nothing else stops a
+//! of each other and of renewal; but a heartbeat is taken with an expired certificate too, so that its success alone proves
+//! none. Only a heartbeat's 404 or the control channel's `disconnect` removes; nothing else stops a
 //! workload.
 
 mod pace;
@@ -184,6 +185,9 @@ pub struct Session {
     holds: bool,
     /// The certificate was renewed, and has not worked since.
     fresh: bool,
+    /// A question was let in with it: the server looks at the validity of its certificate, and at that of a heartbeat's
+    /// it does not.
+    admitted: bool,
     /// Counts the certificates that were worked with: what was asked with another one says nothing about this one.
     epoch: u64,
     enrol: Pace,
@@ -210,6 +214,7 @@ impl Session {
             proving: None,
             holds: false,
             fresh: false,
+            admitted: false,
             epoch: 0,
             enrol: pace(often, 1),
             renew: pace(RENEWAL, 2),
@@ -470,7 +475,8 @@ impl Session {
         match answer {
             Answer::Accepted => {
                 self.hardware = true;
-                self.renew.succeed(None, now);
+                // Not a success yet: a server that refuses what it signs is asked slower and slower.
+                (self.renew.flying, self.renew.next) = (None, None);
                 self.work(Some(true), now);
                 self.fresh = true;
             }
@@ -494,6 +500,7 @@ impl Session {
             self.get.flying = None;
             return None;
         }
+        self.admits(answer);
         match answer {
             Answer::Accepted => {
                 self.get.succeed(Some(self.period), now);
@@ -519,7 +526,7 @@ impl Session {
                 // It took less: more would be refused again.
                 self.amount = self.amount.min(Amount::NoHardware);
                 self.beat.succeed(Some(self.period), now);
-                return self.trusted(now);
+                return if self.admitted { self.trusted(now) } else { None };
             }
             Answer::Status(404) => return Some(self.remove(now)),
             Answer::Page(404) if self.control.flying.is_none() => self.control.hurry(now),
@@ -543,6 +550,7 @@ impl Session {
             self.control.flying = None;
             return None;
         }
+        self.admits(answer);
         match answer {
             Answer::Disconnect => return Some(self.remove(now)),
             Answer::Accepted => {
@@ -553,10 +561,23 @@ impl Session {
                 self.control.succeed(None, now);
                 return self.unauthorized(now);
             }
+            Answer::Status(403) => {
+                self.control.succeed(None, now);
+                self.distrust(now);
+            }
             // Asked again when there is reason to.
             _ => self.control.succeed(None, now),
         }
         None
+    }
+
+    /// What the answer to a question says about the certificate. A server that falls over a question has let it in.
+    fn admits(&mut self, answer: Answer) {
+        match answer {
+            Answer::Status(401 | 403) => self.admitted = false,
+            Answer::Page(_) | Answer::Unreachable => {}
+            _ => self.admitted = true,
+        }
     }
 
     /// The certificate is good.
@@ -617,10 +638,15 @@ impl Session {
     fn change(&mut self, now: Mono) {
         self.epoch = self.epoch.wrapping_add(1);
         self.fresh = false;
+        self.admitted = false;
         self.control.stop();
         for pace in [&mut self.get, &mut self.beat] {
             pace.stop();
             pace.hurry(now);
+        }
+        // Its answer will not count either.
+        if self.enrol.flying.take().is_some() {
+            self.enrol.hurry(now);
         }
     }
 
