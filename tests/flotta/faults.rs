@@ -45,7 +45,9 @@ fn a_bad_configuration(name: &str, fault: Fault, words: &str) {
     site.server.set_workloads(ID, json!([gated("w"), gated("late")]));
     site.wait(Operation::Get, "the fault", |exchange| exchange.faulty);
     let says = site.until_says(name, |says| says["last_error"].as_str().is_some_and(|error| error.contains(words)));
-    assert!(site.status_command().contains(words), "{name}: {}", site.status_command());
+    super::device::until_true_or(&format!("{name}: status says {words}"), || {
+        Some(site.status_command()).filter(|said| !said.contains(words))
+    });
     // Heartbeats do not wait for it.
     site.beats(2);
     site.wait(Operation::Get, "the fault again", |exchange| exchange.faulty);

@@ -17,9 +17,12 @@ mod service;
 mod site;
 
 mod configuration;
+mod cuts;
 mod faults;
 mod heartbeat;
+mod identity;
 mod idle;
 mod life;
 mod old_keys;
 mod removal;
+mod whole;

@@ -16,7 +16,7 @@ use super::device::{Device, seconds};
 /// The device's id.
 pub const ID: &str = "toto";
 /// Where hurrying looks again whether it helped.
-const HURRY: Duration = Duration::from_millis(200);
+const HURRY: Duration = Duration::from_millis(25);
 
 pub struct Site {
     /// What the server runs on; a test is a plain thread beside it.
@@ -140,7 +140,11 @@ impl Site {
     pub fn hurried(&self, operation: Operation, what: &str, fits: impl Fn(&Exchange) -> bool) -> Arc<Exchange> {
         let mut seen = self.seen.borrow_mut();
         let watch = seen.entry(operation).or_insert_with(|| self.start.clone());
-        let fits = |exchange: &Exchange| exchange.operation == operation && fits(exchange);
+        self.hurried_from(watch, what, |exchange| exchange.operation == operation && fits(exchange))
+    }
+
+    /// The same, of any kind of exchange, from a place in the log on.
+    pub fn hurried_from(&self, watch: &mut Watch, what: &str, fits: impl Fn(&Exchange) -> bool) -> Arc<Exchange> {
         let begin = seconds();
         loop {
             self.device.agent().signal(Signal::HUP);
@@ -149,7 +153,7 @@ impl Site {
                 return exchange;
             }
             let late = seconds().saturating_sub(begin) > super::device::deadline().as_secs();
-            assert!(!late, "{operation:?} {what}: hurrying does not help; the agent says {:#}", self.says());
+            assert!(!late, "{what}: hurrying does not help; the agent says {:#}", self.says());
         }
     }
 

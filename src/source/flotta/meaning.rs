@@ -112,7 +112,7 @@ fn refused(exchange: Exchange, status: u16, body: &[u8], device: &str) -> Meanin
     let words = match (exchange, answer) {
         (_, Answer::Page(_)) => page(status, body),
         (Exchange::Enrol, Answer::Status(400 | 422)) => {
-            "400: it takes neither the id nor the hardware of this device: is DEVICE_ID a name of lower-case letters, digits, '-' and '.'?".into()
+            format!("{status}: it takes neither the id nor the hardware of this device: is DEVICE_ID a name of lower-case letters, digits, '-' and '.'?")
         }
         (Exchange::Enrol | Exchange::Register | Exchange::Renew, Answer::Status(401)) => {
             "401: the certificate was not signed by this server's CA: take CERT and KEY of this server".into()

@@ -299,6 +299,11 @@ impl Session {
     /// There is a new configuration: what the server refused before, it may take now.
     pub fn reconfigured(&mut self) {
         self.amount = Amount::Full;
+        // And it does not wait as long as the period before had it wait.
+        let soon = self.beat.began.plus(self.period);
+        if let Some(next) = self.beat.next.filter(|_| self.beat.failures > 0) {
+            self.beat.next = Some(next.min(soon));
+        }
     }
 
     /// Something outside changed that failures may have come from: the wall clock, a file, a person asks.
