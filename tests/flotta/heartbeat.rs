@@ -44,7 +44,7 @@ fn a_change_is_told_at_once_and_not_with_the_next_period() {
     site.join(slow(), json!([gated("w")]));
     site.until_workload("w", "inactive");
     site.wait(Operation::Heartbeat, "stopped", |beat| statuses(beat.content()) == [("w".into(), "stopped".into())]);
-    site.from_now();
+    site.forget_seen();
     site.device.agent().set("x", 1.0);
     site.wait(Operation::Heartbeat, "not stopped", |beat| beat.content()["workloads"][0]["status"] != "stopped");
     site.until_workload("w", "error");

@@ -13,8 +13,11 @@ fn living(seconds: u64) -> Options {
     Options { certificate_lifetime: Duration::from_secs(seconds), ..Options::default() }
 }
 
+/// Modified when, in seconds and nanoseconds; which inode; which mode.
+type Mark = (i64, i64, u64, u32);
+
 /// What a person brought, byte for byte, with its times.
-fn brought(site: &Site) -> Vec<(PathBuf, Vec<u8>, (i64, i64, u64, u32))> {
+fn brought(site: &Site) -> Vec<(PathBuf, Vec<u8>, Mark)> {
     let all = files(site.file("").as_path());
     let names = ["ca.pem", "register.pem", "register.key"].map(|name| site.file(name));
     names.map(|path| (path.clone(), std::fs::read(&path).expect("there"), all[&path])).into()
@@ -24,11 +27,6 @@ fn brought(site: &Site) -> Vec<(PathBuf, Vec<u8>, (i64, i64, u64, u32))> {
 fn of_workload(site: &Site, name: &str) -> (Value, Value, Value) {
     let one = site.until_waits(name);
     (one["since"].clone(), one["hash"].clone(), one["restarts"].clone())
-}
-
-/// A question whose answer is 401 has the device renew its certificate at once.
-fn renew_now(site: &Site) {
-    site.server.fault(Operation::Get, Fault::status(401));
 }
 
 #[test]
@@ -62,7 +60,7 @@ fn a_certificate_that_ended_while_the_server_was_away_renews_itself() {
     site.block(site.server.stop());
     site.until_state("unreachable");
     site.server.clock().advance(Duration::from_secs(40 * 86_400));
-    site.from_now();
+    site.forget_seen();
     site.block(site.server.restart()).expect("the same port");
     let renewal = site.answered(Operation::Registration, 200);
     assert_eq!(renewal.client.common_name, ID);
@@ -74,7 +72,7 @@ fn a_certificate_that_ended_while_the_server_was_away_renews_itself() {
     // And over a restart of the agent.
     site.device.kill();
     site.server.clock().advance(Duration::from_secs(40 * 86_400));
-    site.from_now();
+    site.forget_seen();
     site.start();
     assert_eq!(site.answered(Operation::Registration, 200).client.common_name, ID);
     site.until_well();
@@ -148,7 +146,7 @@ fn another_device_id_is_another_device_and_the_first_one_comes_back_with_its_cer
     super::device::until_true("the first one's workloads are gone", || site.workloads().is_empty());
     site.device.kill();
     site.set("DEVICE_ID", ID);
-    site.from_now();
+    site.forget_seen();
     site.start();
     site.wait(Operation::Get, "as itself", |get| get.status == 200 && get.client.common_name == ID);
     site.until_waits("w");
@@ -202,14 +200,14 @@ fn a_new_ca_beside_the_old_one_is_a_bundle_of_both_and_nothing_stops() {
     let before = of_workload(&site, "w");
     site.server.rotate_authority().expect("rotated");
     std::fs::write(site.file("ca.pem"), site.server.ca_pem()).expect("written");
-    site.from_now();
+    site.forget_seen();
     site.block(site.server.restart()).expect("the same port");
     // The next certificate is of the new CA.
     let renewal = site.answered(Operation::Registration, 200);
     site.wait(Operation::Get, "with the new one", |get| get.number > renewal.number && get.status == 200);
     site.server.forget_old_authorities();
     site.block(site.server.restart()).expect("the same port");
-    site.from_now();
+    site.forget_seen();
     site.answered(Operation::Get, 200);
     site.answered(Operation::Heartbeat, 200);
     site.until_well();
@@ -228,7 +226,7 @@ fn a_server_with_another_ca_is_said_in_words_and_a_new_ca_root_needs_no_restart(
     assert_eq!(says["state"], "unreachable", "{says}");
     assert!(says["message"].as_str().is_some_and(|words| words.contains("ca.pem")), "{says}");
     assert_eq!(of_workload(&site, "w"), before);
-    site.from_now();
+    site.forget_seen();
     std::fs::write(site.file("ca.pem"), site.server.ca_pem()).expect("written");
     site.answered(Operation::Get, 200);
     site.until_well();
@@ -249,7 +247,7 @@ fn a_server_set_up_anew_takes_the_device_again_with_its_new_files() {
     std::fs::write(site.file("ca.pem"), anew.ca_pem()).expect("written");
     // Its old certificate is good for nothing there, and it does not know the device.
     site.server = anew;
-    site.from_now();
+    site.forget_seen();
     site.hurried(Operation::Registration, "registers", |exchange| {
         exchange.status == 200 && exchange.client.common_name != ID
     });
@@ -288,7 +286,7 @@ fn a_server_that_comes_back_on_its_port_is_talked_to_again() {
         let says = site.until_state("unreachable");
         assert!(says["message"].as_str().is_some_and(|words| words.contains("cannot be reached")), "{says}");
         site.block(site.server.restart()).expect("the same port");
-        site.from_now();
+        site.forget_seen();
         site.answered(Operation::Get, 200);
         site.answered(Operation::Heartbeat, 200);
         site.until_well();

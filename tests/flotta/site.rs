@@ -158,7 +158,7 @@ impl Site {
     }
 
     /// What came before is behind all that is waited for from now on.
-    pub fn from_now(&mut self) {
+    pub fn forget_seen(&mut self) {
         self.start = self.server.watch();
         self.seen.borrow_mut().clear();
     }

@@ -56,7 +56,8 @@ impl Clients {
     pub fn lacks(&self, store: &Store) -> bool {
         let there = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.exists());
         let own = store.current().is_some() || store.candidate().is_some();
-        !there(&self.files.ca_root) || (!own && !(there(&self.files.cert) && there(&self.files.key)))
+        let registers = there(&self.files.cert) && there(&self.files.key);
+        !there(&self.files.ca_root) || !(own || registers)
     }
 
     /// Connections are made anew, with the files as they are then.
