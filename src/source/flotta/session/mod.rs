@@ -182,8 +182,11 @@ pub struct Session {
     proving: Option<bool>,
     /// A certificate of its own is there, whether it works with it or not.
     holds: bool,
-    /// The certificate was renewed, and has not worked since.
-    fresh: bool,
+    /// Whether the last GET with this certificate was let in; `None`: not answered yet. Heartbeats say less: the server
+    /// takes them with a certificate that has expired.
+    let_in: Option<bool>,
+    /// A heartbeat with this certificate was accepted.
+    accepted: bool,
     /// Counts the certificates that were worked with: what was asked with another one says nothing about this one.
     epoch: u64,
     enrol: Pace,
@@ -192,6 +195,8 @@ pub struct Session {
     beat: Pace,
     control: Pace,
     renew_at: Option<Mono>,
+    /// No renewal before this: some server's certificates are over when they come.
+    rest: Mono,
     hardware: bool,
     amount: Amount,
     allowance: Allowance,
@@ -209,7 +214,8 @@ impl Session {
             registered: false,
             proving: None,
             holds: false,
-            fresh: false,
+            let_in: None,
+            accepted: false,
             epoch: 0,
             enrol: pace(often, 1),
             renew: pace(RENEWAL, 2),
@@ -217,6 +223,7 @@ impl Session {
             beat: pace(often, 4),
             control: pace(often, 5),
             renew_at: None,
+            rest: Mono(0),
             hardware: true,
             amount: Amount::Full,
             allowance: Allowance::new(),
@@ -324,7 +331,8 @@ impl Session {
             return all;
         }
         let renewing = self.enrolling.is_some() || self.proving.is_some() || self.renew.flying.is_some();
-        if !renewing && (self.renew.is_due(now) || (self.renew.next.is_none() && self.renewal_is_due(now))) {
+        let due = self.renew.is_due(now) || (self.renew.next.is_none() && self.renewal_is_due(now));
+        if !renewing && due && self.rest <= now {
             self.renew.begin(now);
             all.push(Exchange::Renew);
         }
@@ -354,13 +362,13 @@ impl Session {
     /// When [`Session::next`] has something, if nothing else happens.
     #[must_use]
     pub fn wake(&self) -> Option<Mono> {
-        let enrol = self.enrolling.is_some().then_some(&self.enrol);
+        let enrol = (self.enrolling.is_some() && self.renew.flying.is_none()).then_some(&self.enrol);
         let works = [&self.get, &self.beat, &self.control];
         let paces = enrol.into_iter().chain(works.into_iter().filter(|_| self.registered));
         let next = paces.filter(|pace| pace.flying.is_none()).filter_map(|pace| pace.next).min();
         let idle = self.enrolling.is_none() && self.proving.is_none() && self.renew.flying.is_none();
         let renewal = self.renew.next.or(self.renew_at).filter(|_| self.registered && idle);
-        next.into_iter().chain(renewal).min()
+        next.into_iter().chain(renewal.map(|at| at.max(self.rest))).min()
     }
 
     fn renewal_is_due(&self, now: Mono) -> bool {
@@ -425,6 +433,7 @@ impl Session {
         match answer {
             Answer::Accepted => {
                 self.hardware = true;
+                self.rest = now.plus(RENEWAL.0);
                 // Where one is before it, the server refuses that.
                 self.work(Some(false), now);
             }
@@ -462,9 +471,11 @@ impl Session {
         match answer {
             Answer::Accepted => {
                 self.hardware = true;
-                self.renew.succeed(None, now);
+                // Not a success yet: if the server refuses what it has issued, the next one is asked for later and later.
+                self.renew.flying = None;
+                self.renew.next = None;
+                self.rest = now.plus(RENEWAL.0);
                 self.work(Some(true), now);
-                self.fresh = true;
             }
             _ => {
                 // A server falls over hardware where the device had no labels before, and may not be able to store it.
@@ -486,19 +497,29 @@ impl Session {
             self.get.flying = None;
             return None;
         }
+        self.let_in = match answer {
+            Answer::Unreachable => self.let_in,
+            Answer::Status(401 | 403) => Some(false),
+            // Whatever is wrong with the configuration is found out after the certificate was looked at.
+            _ => Some(true),
+        };
         match answer {
             Answer::Accepted => {
                 self.get.succeed(Some(self.period), now);
                 return self.trusted(now);
             }
-            Answer::Status(401) => return self.unauthorized(now),
+            Answer::Status(401) => {
+                if let Some(verdict) = self.unauthorized(now) {
+                    return Some(verdict);
+                }
+            }
             Answer::Status(403) => self.distrust(now),
             // Deleted, or the secret of a registry is missing: the control channel knows.
             Answer::Status(404) | Answer::Page(404) if self.control.flying.is_none() => self.control.hurry(now),
             _ => {}
         }
         self.missed(answer, Exchange::Get, now);
-        None
+        (self.let_in == Some(true) && self.accepted).then(|| self.trusted(now)).flatten()
     }
 
     fn beaten(&mut self, answer: Answer, now: Mono) -> Option<Verdict> {
@@ -511,7 +532,13 @@ impl Session {
                 // It took less: more would be refused again.
                 self.amount = self.amount.min(Amount::NoHardware);
                 self.beat.succeed(Some(self.period), now);
-                return self.trusted(now);
+                self.accepted = true;
+                return match self.let_in {
+                    Some(true) => self.trusted(now),
+                    None if self.proving.is_none() => self.trusted(now),
+                    // GET decides.
+                    None | Some(false) => None,
+                };
             }
             Answer::Status(404) => return Some(self.remove(now)),
             Answer::Page(404) if self.control.flying.is_none() => self.control.hurry(now),
@@ -539,6 +566,7 @@ impl Session {
             Answer::Disconnect => return Some(self.remove(now)),
             Answer::Accepted => {
                 self.control.succeed(None, now);
+                self.let_in = Some(true);
                 return self.trusted(now);
             }
             Answer::Status(401) => {
@@ -553,8 +581,8 @@ impl Session {
 
     /// The certificate is good.
     fn trusted(&mut self, now: Mono) -> Option<Verdict> {
-        self.fresh = false;
-        if self.renew.flying.is_none() && !self.renewal_is_due(now) {
+        let works = self.let_in == Some(true) && (self.proving.is_some() || !self.renewal_is_due(now));
+        if works && self.renew.flying.is_none() {
             self.renew.stop();
         }
         if self.enrolling.as_ref().is_some_and(|enrolling| enrolling.why == Why::Distrusted)
@@ -569,17 +597,17 @@ impl Session {
     fn unauthorized(&mut self, now: Mono) -> Option<Verdict> {
         let proving = self.proving.take();
         if proving == Some(true) {
-            // With the one before it renewal is tried again, slower each time.
+            // With the one before it renewal is tried again, slower each time. What is under way for the refused one's sake is
+            // not waited for.
             self.renew.fail(Duration::ZERO, now);
+            self.enrolling = None;
+            self.enrol.stop();
             self.change(now);
             return Some(Verdict::GoBack);
         }
-        if self.fresh {
-            self.distrust(now);
-        } else if self.renew.flying.is_none() && self.renew.failures == 0 {
+        if self.renew.flying.is_none() && self.renew.failures == 0 {
             self.renew.hurry(now);
         }
-        self.missed(Answer::Status(401), Exchange::Get, now);
         None
     }
 
@@ -608,7 +636,8 @@ impl Session {
     /// Another certificate is worked with from now on: what is under way with the one before is not waited for.
     fn change(&mut self, now: Mono) {
         self.epoch = self.epoch.wrapping_add(1);
-        self.fresh = false;
+        self.let_in = None;
+        self.accepted = false;
         self.control.stop();
         for pace in [&mut self.get, &mut self.beat] {
             pace.stop();
