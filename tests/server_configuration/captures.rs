@@ -48,6 +48,7 @@ fn what_is_not_for_this_agent_is_noted_once_each_and_is_no_problem() {
         "server: configuration.log-collection",
         "server: configuration.storage.s3",
         "server: configuration.os",
+        "server: configuration.mounts",
     ];
     let places = |outcome: &Outcome| outcome.notes.iter().map(|note| note.place.clone()).collect::<Vec<_>>();
     let without = outcome(&captured(NO_WORKLOADS));

@@ -159,11 +159,22 @@ fn heartbeat(wire: &Heartbeat, problems: &mut Vec<Problem>) -> HeartbeatSettings
     HeartbeatSettings { period, include_hardware: wire.include_hardware, scope }
 }
 
+/// A workload may rely on them, so it is said.
+fn unmounted(mounts: &[Mount]) -> String {
+    let names: Vec<String> = mounts.iter().take(NAMES_SHOWN).map(|mount| short(&mount.directory)).collect();
+    let more = mounts.len().saturating_sub(names.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}: this agent mounts nothing; mount it on the device itself (/etc/fstab)", names.join(", "))
+}
+
 /// One for each thing that is asked for and not for this agent.
 fn notes(configuration: &Configuration) -> Vec<Problem> {
     const WHY: &str = "is not for this agent, which runs workloads and nothing else; ignored";
     let note = |path: &str, message: String| Problem::new(format!("server: {path}"), message);
     let mut notes: Vec<Problem> = configuration.unused.iter().map(|path| note(path, WHY.to_owned())).collect();
+    if !configuration.mounts.is_empty() {
+        notes.push(note("configuration.mounts", unmounted(&configuration.mounts)));
+    }
     let mut asked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for workload in &configuration.workloads {
         for field in &workload.unused {
