@@ -46,6 +46,9 @@ use report::Report;
 const LOOK: Duration = Duration::from_secs(2);
 /// An answer to the first registration is awaited this long at the end: the server gives no second one.
 const LAST_ANSWER: Duration = Duration::from_secs(10);
+/// Events are given up when so many heartbeats were accepted without them and none with them: a server that was down for a
+/// while and comes back at the wrong moment loses none.
+const GIVE_UP: u32 = 2;
 /// Names of the stored objects.
 const EVENTS: &str = "server-events";
 const TIME: &str = "server-time";
@@ -132,6 +135,8 @@ struct Driver {
     registering: bool,
     /// A heartbeat with events is under way: no other may carry them.
     carrying: bool,
+    /// Heartbeats without events that were accepted after ones with them were refused.
+    spared: u32,
     /// The hardware that the server has.
     hardware: Option<Hardware>,
     /// Newly registered: the server has to hear of the hardware once, asked for or not.
@@ -178,6 +183,7 @@ impl Driver {
             seen: 0,
             registering: false,
             carrying: false,
+            spared: 0,
             hardware: None,
             introduce: false,
             reading: Arc::new(Semaphore::new(1)),
@@ -471,13 +477,18 @@ impl Driver {
         }
         self.carrying &= sent.batch.is_none() && !sent.broken;
         let Some((batch, before)) = &sent.batch else {
-            if answer == Answer::Accepted && sent.least {
-                // Without them it took the heartbeat: it will never take them.
+            self.spared = self.spared.saturating_add(u32::from(answer == Answer::Accepted && sent.least));
+            if self.spared >= GIVE_UP {
+                // Without them it took the heartbeat, each time: it will never take them.
+                self.spared = 0;
                 self.events.give_up(&self.events.batch(), 0);
                 self.ports.saves.save(EVENTS, &self.events);
             }
             return;
         };
+        if answer == Answer::Accepted && !batch.events.is_empty() {
+            self.spared = 0;
+        }
         let since = self.events.dropped().saturating_sub(*before);
         match answer {
             // The server makes its events before it writes the status, which is what fails with 500.

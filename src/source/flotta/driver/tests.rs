@@ -145,3 +145,35 @@ fn the_configuration_that_another_device_id_left_behind_is_not_used() {
     assert!(update.is_none() && configured.workloads().next().is_none());
     assert!(Configured::restored(settings(), Some(Some(stored("TOTO")))).1.is_some(), "names have no case");
 }
+
+#[tokio::test]
+async fn events_outlive_a_server_that_comes_back_while_they_are_left_out_and_are_given_up_only_if_they_are_the_reason()
+{
+    let mut bench = Bench::new();
+    let mut driver = bench.driver(false);
+    bench.happens(1, 3);
+    hear(&mut driver).await;
+    let least = || {
+        let mut sent = Sent::default();
+        sent.least = true;
+        sent
+    };
+    let with = |driver: &Driver| {
+        let mut sent = Sent::default();
+        sent.batch = Some((driver.events.batch(), 0));
+        sent
+    };
+    driver.delivered(Answer::Accepted, &least());
+    assert_eq!((driver.events.waiting(), driver.events.dropped()), (3, 0));
+    let sent = with(&driver);
+    driver.delivered(Answer::Accepted, &sent);
+    assert_eq!((driver.events.waiting(), driver.events.dropped()), (0, 0));
+    bench.happens(4, 5);
+    hear(&mut driver).await;
+    for _ in 0..2 {
+        let sent = with(&driver);
+        driver.delivered(Answer::Aborted, &sent);
+        driver.delivered(Answer::Accepted, &least());
+    }
+    assert_eq!((driver.events.waiting(), driver.events.dropped()), (0, 2), "declared");
+}

@@ -30,6 +30,8 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 const PENDING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 /// Where trying again soon helps nobody: wrong certificate, an administrator needed, removed.
 const SLOW: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(1_800));
+/// A server that refused the hardware, or fell over something else meanwhile, is given it again after this.
+const ALL_AGAIN: Duration = Duration::from_secs(3_600);
 /// Between tries of a renewal.
 const RENEWAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(600));
 
@@ -199,6 +201,8 @@ pub struct Session {
     rest: Mono,
     hardware: bool,
     amount: Amount,
+    /// Since when heartbeats carry less.
+    reduced: Option<Mono>,
     allowance: Allowance,
     period: Duration,
 }
@@ -226,6 +230,7 @@ impl Session {
             rest: Mono(0),
             hardware: true,
             amount: Amount::Full,
+            reduced: None,
             allowance: Allowance::new(),
             period,
         };
@@ -529,8 +534,13 @@ impl Session {
         }
         match answer {
             Answer::Accepted => {
-                // It took less: more would be refused again.
+                // It took less: more would be refused again, unless the server itself was not well.
                 self.amount = self.amount.min(Amount::NoHardware);
+                self.reduced = (self.amount != Amount::Full).then(|| self.reduced.unwrap_or(now));
+                if self.reduced.is_some_and(|since| now.since(since) >= ALL_AGAIN) {
+                    self.amount = Amount::Full;
+                    self.reduced = None;
+                }
                 self.beat.succeed(Some(self.period), now);
                 self.accepted = true;
                 return match self.let_in {

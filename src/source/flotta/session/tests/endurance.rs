@@ -193,3 +193,21 @@ fn going_back_to_the_old_certificate_leaves_nothing_under_way_that_is_never_answ
     }
     panic!("it never renews again");
 }
+
+#[test]
+fn hardware_that_a_server_in_trouble_did_not_take_is_sent_again_later_without_a_new_configuration() {
+    let mut life = Life::registered();
+    for _ in 0..2 {
+        life.until(Exchange::Heartbeat);
+        life.answer(Exchange::Heartbeat, Answer::Status(500));
+    }
+    let since = life.now;
+    let mut beats = 0;
+    while life.session.amount(Exchange::Heartbeat) != Amount::Full {
+        life.until(Exchange::Heartbeat);
+        life.answer(Exchange::Heartbeat, Answer::Accepted);
+        beats += 1;
+        assert!(beats < 1_000, "never");
+    }
+    assert!(life.now.since(since) >= ALL_AGAIN, "not at once: it may be the hardware");
+}
