@@ -49,6 +49,10 @@ pub struct Exchange {
     pub end: End,
     /// A fault had its hand in it.
     pub faulty: bool,
+    /// The request's Content-Type.
+    pub content_type: Option<String>,
+    /// What the device accepts.
+    pub accept: Option<String>,
     /// The request's body, where it is JSON and the options keep it; otherwise null.
     pub request: Value,
     /// Bytes of the request's body.

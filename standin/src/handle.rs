@@ -96,6 +96,8 @@ pub(crate) async fn handle(
         status: answer.status,
         end,
         faulty: fault.is_some(),
+        content_type: asked.content_type,
+        accept: asked.accept,
         request: if keep { serde_json::from_slice(&asked.body).unwrap_or_default() } else { Value::Null },
         request_bytes: asked.body.len(),
         answer_bytes: answer.body.len(),

@@ -80,7 +80,13 @@ impl Device {
 
     pub fn start_with(&mut self, env: &[(&str, &str)]) -> &Agent {
         let mut command = self.command();
-        command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.envs(env.iter().copied());
+        self.launch(command)
+    }
+
+    /// Starts the agent with a command line of the test's own.
+    pub fn launch(&mut self, mut command: Command) -> &Agent {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the agent starts");
         let stderr = child.stderr.take().expect("piped");
         let (lines, log) = channel();
@@ -252,10 +258,15 @@ pub fn lines(path: &Path) -> Vec<String> {
 
 /// Asks again and again, within the deadline, for what tells nobody when it changes.
 pub fn until_true(what: &str, mut is_true: impl FnMut() -> bool) {
+    until_true_or(what, || if is_true() { None } else { Some(String::new()) });
+}
+
+/// The same, of what can say how it is instead.
+pub fn until_true_or(what: &str, mut is_not: impl FnMut() -> Option<String>) {
     let begin = seconds();
-    while !is_true() {
+    while let Some(now) = is_not() {
         let waited = seconds().saturating_sub(begin);
-        assert!(waited < deadline().as_secs(), "{what}: not within {} s", deadline().as_secs());
+        assert!(waited < deadline().as_secs(), "{what}: not within {} s; now: {now}", deadline().as_secs());
         #[expect(clippy::disallowed_methods, reason = "the broker's clients are asked again, nothing rings")]
         std::thread::sleep(Duration::from_millis(20));
     }

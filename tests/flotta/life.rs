@@ -1,9 +1,6 @@
 //! From the first start to the end.
 
-use std::time::Duration;
-
-use flotta_standin::{Operation, Options};
-use serde_json::json;
+use flotta_standin::Operation;
 
 use super::site::{ID, Site, manual};
 
@@ -30,25 +27,4 @@ fn a_device_waits_for_its_approval_and_says_so() {
     assert!(site.server.approve(ID));
     site.answered(Operation::Registration, 200);
     site.until_state("connected");
-}
-
-#[test]
-fn a_certificate_that_lives_for_seconds_is_renewed_again_and_again_and_the_device_stays_connected() {
-    let mut site = Site::with(Options { certificate_lifetime: Duration::from_secs(6), ..Options::default() });
-    site.quick_after_start();
-    for _ in 0..3 {
-        site.answered(Operation::Registration, 200);
-    }
-    let refused = site.server.exchanges().iter().filter(|exchange| exchange.status == 401).count();
-    assert_eq!(refused, 0, "renewed before its end");
-}
-
-impl Site {
-    /// Starts, and comes every second from then on.
-    fn quick_after_start(&mut self) {
-        self.start();
-        self.answered(Operation::Registration, 200);
-        self.server.set_configuration(ID, json!({ "heartbeat": { "period_seconds": 1 } }));
-        self.device.agent().signal(rustix::process::Signal::HUP);
-    }
 }

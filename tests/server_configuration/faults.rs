@@ -250,14 +250,3 @@ fn a_configuration_for_another_device_is_said() {
     assert!(problems(&other).contains("server: device_id: is \"lab-dev-2\", and this device is \"lab-dev-1\""));
     assert_eq!(problems(&outcome(&with("/device_id", json!("LAB-dev-1")))), "");
 }
-
-#[test]
-fn mounts_that_are_asked_for_are_said_not_to_be_made() {
-    let notes = |mounts| -> String {
-        let asked = outcome(&with("/configuration/mounts", mounts));
-        asked.notes.iter().map(|note| format!("{note}\n")).collect()
-    };
-    let said = notes(json!([{"device": "/dev/sdb1", "directory": "/mnt/data"}]));
-    assert!(said.contains("server: configuration.mounts: /mnt/data: this agent mounts nothing"), "{said}");
-    assert!(!notes(json!([])).contains("mounts"));
-}

@@ -115,6 +115,10 @@ fn profiles_that_cannot_be_read_stay_as_they_were() {
         assert_eq!(restarted(&restarted(&now)).desired.profiles, good.desired.profiles);
         assert_eq!(after(&now, &captured(FULL)).desired, good.desired);
     }
+    let never = json!({ "configuration": { "profiles": 7 } });
+    let first = outcome(&never);
+    assert_eq!(after(&first, &never).desired, first.desired);
+    assert!(!problems(&first).contains("stay in force"), "{}", problems(&first));
 }
 
 #[test]

@@ -19,7 +19,16 @@ pub(super) fn header(registries: &Registries, image: &str) -> Option<Hidden> {
             said["serveraddress"] = server.into();
             said
         }
-        Chosen::Any(all) => all.iter().map(|(key, credentials)| (key.clone(), of(credentials))).collect(),
+        // Podman takes users and passwords by registry, and tokens only for an image that names its registry.
+        Chosen::Any(all) => {
+            let pairs: Json = all
+                .iter()
+                .filter(|(_, one)| one.identity_token.is_none())
+                .map(|(key, one)| (key.clone(), of(one)))
+                .collect();
+            pairs.as_object().filter(|pairs| !pairs.is_empty())?;
+            pairs
+        }
     };
     Some(Hidden::new(URL_SAFE.encode(said.to_string())))
 }

@@ -221,7 +221,9 @@ fn chain(why: &dyn std::error::Error) -> String {
         }
         at = cause.source();
     }
-    words.pop().unwrap_or_else(|| why.to_string())
+    let text = words.pop().unwrap_or_else(|| why.to_string());
+    // The number of the system's error says nothing to a person.
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
 #[cfg(test)]

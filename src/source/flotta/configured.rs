@@ -26,11 +26,11 @@ struct InForce {
 
 /// What became of an answer.
 #[derive(Debug)]
-pub(super) enum Taken {
+pub enum Taken {
     /// It says what is in force already.
     Same,
     /// It differs.
-    New(Update),
+    New(Box<Update>),
     /// It is no configuration: a sentence.
     Unusable(String),
 }
@@ -81,7 +81,7 @@ impl Configured {
     }
 
     /// Takes an answer to the question for the configuration.
-    pub(super) async fn take(&mut self, message: Value) -> Taken {
+    pub async fn take(&mut self, message: Value) -> Taken {
         let (settings, before) = (self.settings.clone(), self.now.clone());
         // It may be large: not where others wait for their turn.
         let read = tokio::task::spawn_blocking(move || read(&settings, before.as_deref(), &message));
@@ -89,7 +89,7 @@ impl Configured {
             Ok(Ok(Some(in_force))) => {
                 let update = in_force.update();
                 self.now = Some(Arc::new(in_force));
-                Taken::New(update)
+                Taken::New(Box::new(update))
             }
             Ok(Ok(None)) => Taken::Same,
             Ok(Err(why)) => {

@@ -36,7 +36,7 @@ pub fn meaning(exchange: Exchange, got: &Got, device: &str) -> Meaning {
     let what = exchange.as_str();
     let (status, body, cut) = match got {
         Got::Unreachable(why) => {
-            return failed(Answer::Unreachable, format!("the server cannot be reached: {why}"));
+            return failed(Answer::Unreachable, format!("the server cannot be reached: {why}; what runs goes on"));
         }
         Got::Aborted(why) => {
             let hint = match exchange {
@@ -110,12 +110,9 @@ fn issued(body: &[u8], cut: Option<&str>) -> Meaning {
 fn refused(exchange: Exchange, status: u16, body: &[u8], device: &str) -> Meaning {
     let answer = if body.is_empty() { Answer::Status(status) } else { Answer::Page(status) };
     let words = match (exchange, answer) {
-        (_, Answer::Page(_)) => {
-            let page: String = String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).take(80).collect();
-            format!("{status} with a page ({page}): is SERVER the address of the Flotta server itself?")
-        }
+        (_, Answer::Page(_)) => page(status, body),
         (Exchange::Enrol, Answer::Status(400 | 422)) => {
-            "400: it takes neither the id nor the hardware of this device: is DEVICE_ID a name of lower-case letters, digits, '-' and '.'?".into()
+            format!("{status}: it takes neither the id nor the hardware of this device: is DEVICE_ID a name of lower-case letters, digits, '-' and '.'?")
         }
         (Exchange::Enrol | Exchange::Register | Exchange::Renew, Answer::Status(401)) => {
             "401: the certificate was not signed by this server's CA: take CERT and KEY of this server".into()
@@ -130,10 +127,13 @@ fn refused(exchange: Exchange, status: u16, body: &[u8], device: &str) -> Meanin
             "400: it does not sign the request of an ECDSA P-256 key: does the server's CA have a key of another type?".into()
         }
         (Exchange::Renew, Answer::Status(404)) => "404: the server does not know this device any more".into(),
-        (Exchange::Get, Answer::Status(401)) => {
+        (Exchange::Heartbeat, Answer::Status(401)) => {
+            "401: the certificate was not signed by this server's CA; it registers again".into()
+        }
+        (Exchange::Get | Exchange::Control, Answer::Status(401)) => {
             "401: the certificate has expired, or another CA signed it; a new one is asked for".into()
         }
-        (Exchange::Get | Exchange::Heartbeat, Answer::Status(403)) => {
+        (Exchange::Get | Exchange::Heartbeat | Exchange::Control, Answer::Status(403)) => {
             format!("403: the certificate is not {device}'s; it registers again")
         }
         (Exchange::Get, Answer::Status(404)) => {
@@ -146,6 +146,19 @@ fn refused(exchange: Exchange, status: u16, body: &[u8], device: &str) -> Meanin
         _ => format!("{status}"),
     };
     failed(answer, format!("the server answers the {} with {words}", exchange.as_str()))
+}
+
+/// An answer with a body: of the server's framework, which says what it is about, or of something in front of it.
+fn page(status: u16, body: &[u8]) -> String {
+    const SHOWN: usize = 160;
+    const WHOSE: &str = "is SERVER the address of the Flotta server itself?";
+    let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(SHOWN).collect::<String>();
+    let read: Option<Value> = serde_json::from_slice(body).ok();
+    match read.as_ref().and_then(|read| read["code"].as_i64().and(read["message"].as_str())) {
+        Some(words) if status == 404 || status == 405 => format!("{status} ({}): {WHOSE}", short(words)),
+        Some(words) => format!("{status}: {}", short(words)),
+        None => format!("{status} with a page ({}): {WHOSE}", short(&String::from_utf8_lossy(body))),
+    }
 }
 
 #[cfg(test)]

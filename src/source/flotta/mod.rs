@@ -29,10 +29,9 @@ pub mod wire;
 
 use crate::model::desired::Desired;
 
-pub use configured::Configured;
+pub use configured::{Configured, Taken};
 pub use driver::{Counts, Files, Ports, Setting, run};
 
-use configured::Taken;
 use desired::StoredConfiguration;
 
 /// Desired state of the server's, and what must be stored of it.

@@ -132,8 +132,12 @@ impl Node {
 
 /// The first characters of a text that may be long.
 pub(crate) fn short(text: &str) -> String {
-    const SHOWN: usize = 60;
-    match text.char_indices().nth(SHOWN) {
+    shortened(text, 60)
+}
+
+/// At most so many characters of a text.
+pub(crate) fn shortened(text: &str, shown: usize) -> String {
+    match text.char_indices().nth(shown) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

@@ -23,7 +23,10 @@ impl<'a> Secrets<'a> {
         let mut secrets = Secrets::default();
         for secret in wire {
             let found = content(secret).map_err(|why| {
-                Problem::new(format!("server: {}.data", secret.at), format!("Secret {}: {why}", secret.name))
+                Problem::new(
+                    format!("server: {}.data", secret.at),
+                    format!("Secret {}: {why}", tree::short(&secret.name)),
+                )
             });
             match secrets.by_name.entry(secret.name.as_str()) {
                 std::collections::btree_map::Entry::Vacant(free) => {
@@ -31,7 +34,7 @@ impl<'a> Secrets<'a> {
                 }
                 // The order says nothing, so neither can be right.
                 std::collections::btree_map::Entry::Occupied(mut taken) if *taken.get() != found => {
-                    let why = format!("there are two Secrets {} that differ", secret.name);
+                    let why = format!("there are two Secrets {} that differ", tree::short(&secret.name));
                     let _ = taken.insert(Err(Problem::new(format!("server: {}", secret.at), why)));
                 }
                 std::collections::btree_map::Entry::Occupied(_) => {}

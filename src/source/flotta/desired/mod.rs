@@ -112,8 +112,8 @@ pub struct Outcome {
 pub fn desired(configuration: &Configuration, settings: &Settings, previous: Option<&Outcome>) -> Outcome {
     let mut problems = configuration.problems.clone();
     if let Some(id) = configuration.device_id.as_ref().filter(|id| !id.eq_ignore_ascii_case(&settings.device_id)) {
-        let message =
-            format!("is {id:?}, and this device is {:?}: are two devices behind one address?", settings.device_id);
+        let (theirs, ours) = (short(id), &settings.device_id);
+        let message = format!("is {theirs:?}, and this device is {ours:?}: are two devices behind one address?");
         problems.push(Problem::new("server: device_id", message));
     }
     let mut outcome = Outcome {
@@ -159,22 +159,16 @@ fn heartbeat(wire: &Heartbeat, problems: &mut Vec<Problem>) -> HeartbeatSettings
     HeartbeatSettings { period, include_hardware: wire.include_hardware, scope }
 }
 
-/// A workload may rely on them, so it is said.
-fn unmounted(mounts: &[Mount]) -> String {
-    let names: Vec<String> = mounts.iter().take(NAMES_SHOWN).map(|mount| short(&mount.directory)).collect();
-    let more = mounts.len().saturating_sub(names.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}: this agent mounts nothing; mount it on the device itself (/etc/fstab)", names.join(", "))
-}
-
 /// One for each thing that is asked for and not for this agent.
 fn notes(configuration: &Configuration) -> Vec<Problem> {
     const WHY: &str = "is not for this agent, which runs workloads and nothing else; ignored";
     let note = |path: &str, message: String| Problem::new(format!("server: {path}"), message);
     let mut notes: Vec<Problem> = configuration.unused.iter().map(|path| note(path, WHY.to_owned())).collect();
-    if !configuration.mounts.is_empty() {
-        notes.push(note("configuration.mounts", unmounted(&configuration.mounts)));
-    }
+    notes.extend(configuration.mounts.iter().map(|mount| {
+        let (device, directory) = (short(&mount.device), short(&mount.directory));
+        let why = format!("{device} on {directory} is not mounted by this version: mount it on the device itself");
+        note("configuration.mounts", why)
+    }));
     let mut asked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for workload in &configuration.workloads {
         for field in &workload.unused {
@@ -185,6 +179,7 @@ fn notes(configuration: &Configuration) -> Vec<Problem> {
         names.sort_unstable();
         let more = names.len().saturating_sub(NAMES_SHOWN);
         names.truncate(NAMES_SHOWN);
+        let names: Vec<String> = names.into_iter().map(short).collect();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         notes.push(note(&format!("workloads.{field}"), format!("{WHY} (workloads {}{more})", names.join(", "))));
     }
@@ -205,12 +200,12 @@ impl Outcome {
     fn profiles(&mut self, configuration: &Configuration, previous: Option<&Outcome>, problems: &mut Vec<Problem>) {
         match (&configuration.profiles, previous) {
             (Some(profiles), _) => self.desired.profiles = profiles.iter().map(profile).collect(),
-            (None, Some(previous)) => {
+            (None, Some(previous)) if !previous.desired.profiles.is_empty() => {
                 self.desired.profiles.clone_from(&previous.desired.profiles);
                 self.kept_profiles = Some(previous.kept_profiles.as_ref().unwrap_or(&previous.content).clone());
                 problems.push(Problem::new("server: configuration.profiles", "the last good ones stay in force"));
             }
-            (None, None) => {}
+            (None, _) => {}
         }
         problems.extend(wrong_expressions(&self.desired.profiles, "server: configuration.profiles"));
     }
@@ -270,7 +265,8 @@ impl Outcome {
         }
         // Nobody can tell what the unreadable one is, so nothing counts as removed.
         for id in previous.iter().flat_map(|previous| previous.desired.workloads.keys()).filter(|_| unclear) {
-            if !self.desired.workloads.contains_key(id)
+            if self.desired.workloads.len() < MAX_WORKLOADS
+                && !self.desired.workloads.contains_key(id)
                 && let Some(kept) = previous.and_then(|previous| previous.last_good(id))
             {
                 let why = "the server's newest configuration cannot be read in full; this workload may be in it";

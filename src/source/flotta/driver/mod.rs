@@ -226,7 +226,7 @@ impl Driver {
                 () = stepped(&mut steps) => self.again(),
                 () = self.ports.reread.notified() => {
                     self.clients.forget();
-                    self.again();
+                    self.session.refresh(clock::mono());
                 }
                 () = self.ports.stop.notified() => break,
                 () = until(wake) => {
@@ -406,9 +406,13 @@ impl Driver {
             }
             Some(Verdict::Removed) => self.removed().await,
         }
-        if self.session.phase() == Phase::Registered {
-            // What stood in the way of it is over.
-            self.report.forget(&[Exchange::Enrol, Exchange::Register, Exchange::Renew, Exchange::Control]);
+        // What is not tried any more has no troubles: a heartbeat that is taken ends a distrust, and the registration with it.
+        match self.session.phase() {
+            Phase::Registered => {
+                self.report.forget(&[Exchange::Enrol, Exchange::Register, Exchange::Renew, Exchange::Control]);
+            }
+            Phase::Proving | Phase::Renewing => self.report.forget(&[Exchange::Enrol, Exchange::Register]),
+            _ => {}
         }
         if self.store.unsaved().is_some() {
             // What fails again stands in `unsaved` again.
@@ -455,7 +459,7 @@ impl Driver {
                     workloads = update.desired.workloads.len(),
                     "a new configuration"
                 );
-                self.update(update).await;
+                self.update(*update).await;
             }
             Taken::Unusable(why) => {
                 meaning.answer = Answer::Unusable;

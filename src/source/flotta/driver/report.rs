@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn it_says_since_when_the_server_is_away_and_why_and_what_was_wrong_last() {
         let mut report = Report::default();
-        let mut status = |report: &mut Report, at| report.status(Phase::Registered, None, None, Wall(at)).0;
+        let status = |report: &mut Report, at| report.status(Phase::Registered, None, None, Wall(at)).0;
         assert_eq!(status(&mut report, 1).state, "connecting");
         report.exchanged(Exchange::Get, Some(true), None, Wall(2));
         assert_eq!(status(&mut report, 2).state, "connected");

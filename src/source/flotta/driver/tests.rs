@@ -68,7 +68,7 @@ impl Bench {
             time: Wall(0),
             namespace: "default".into(),
             name: "web".into(),
-            from: None,
+            from: Some(State::Deploying),
             to: Some(State::Running),
             reason: Some(Reason::Running),
             message: format!("event {seq}"),

@@ -1,10 +1,10 @@
 //! Events that the server has not heard of yet: once each, in order, kept through outages and restarts, within a bound.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::status::{self, State};
+use crate::model::status::{self, Reason, State};
 
 use super::super::wire::message::{Event, Severity};
 
@@ -22,6 +22,9 @@ pub struct Events {
     /// Dropped and not told yet.
     #[serde(default)]
     lost: u64,
+    /// What was told last of each workload: an agent that starts again finds what it left, which is no event.
+    #[serde(default)]
+    last: BTreeMap<String, (State, Option<Reason>)>,
     /// Dropped since the agent started.
     #[serde(skip)]
     dropped: u64,
@@ -39,9 +42,17 @@ pub struct Batch {
 impl Events {
     /// A change of state.
     pub fn push(&mut self, event: &status::Event) {
+        let id = format!("{}/{}", event.namespace, event.name);
+        let before = match event.to {
+            Some(to) => self.last.insert(id, (to, event.reason)),
+            None => self.last.remove(&id),
+        };
+        if event.from.is_none() && before.is_some() && before == event.to.map(|to| (to, event.reason)) {
+            return;
+        }
         let kind = match event.to {
             Some(State::Error | State::Exited | State::Degraded | State::Unknown) => Severity::Warn,
-            Some(State::Ready) if event.reason == Some(status::Reason::BackOff) => Severity::Warn,
+            Some(State::Ready) if event.reason == Some(Reason::BackOff) => Severity::Warn,
             _ => Severity::Info,
         };
         let to = event.to.map_or("gone", State::as_str);
@@ -119,7 +130,6 @@ fn cut(text: &str, most: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::status::Reason;
     use crate::model::time::Wall;
 
     fn event(seq: u64) -> status::Event {
@@ -180,6 +190,19 @@ mod tests {
         let next = events.batch();
         assert!(next.events[0].message.starts_with("3 events were lost"), "{:?}", next.events);
         assert_eq!(next.events[1].message, "workload w3 is running: runs");
+    }
+
+    #[test]
+    fn an_agent_that_starts_again_tells_nothing_that_it_told_before() {
+        let mut events = Events::default();
+        events.push(&event(1));
+        events.delivered(&events.batch(), 0);
+        let mut restored: Events =
+            serde_json::from_str(&serde_json::to_string(&events).expect("json")).expect("events");
+        restored.push(&event(1));
+        assert_eq!(restored.waiting(), 0, "as it was left");
+        restored.push(&status::Event { to: Some(State::Exited), reason: Some(Reason::Failed), ..event(1) });
+        assert_eq!(restored.waiting(), 1, "it ended meanwhile");
     }
 
     #[test]

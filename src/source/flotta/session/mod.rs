@@ -7,7 +7,8 @@
 //! ```
 //! Beside it: `Refused` (the server takes neither the certificate nor the id), `NeedsAdministrator` (registered once, and
 //! the certificate is lost), `Distrusted` (it has a certificate that the server refuses). GET and heartbeat are independent
-//! of each other and of renewal. Only a heartbeat's 404 or the control channel's `disconnect` removes; nothing else stops a
+//! of each other and of renewal; but a heartbeat is taken with an expired certificate too, so that its success alone proves
+//! none. Only a heartbeat's 404 or the control channel's `disconnect` removes; nothing else stops a
 //! workload.
 
 mod pace;
@@ -184,11 +185,9 @@ pub struct Session {
     proving: Option<bool>,
     /// A certificate of its own is there, whether it works with it or not.
     holds: bool,
-    /// Whether the last GET with this certificate was let in; `None`: not answered yet. Heartbeats say less: the server
-    /// takes them with a certificate that has expired.
-    let_in: Option<bool>,
-    /// A heartbeat with this certificate was accepted.
-    accepted: bool,
+    /// A question was let in with it: the server looks at the validity of its certificate, and at that of a heartbeat's
+    /// it does not.
+    admitted: bool,
     /// Counts the certificates that were worked with: what was asked with another one says nothing about this one.
     epoch: u64,
     enrol: Pace,
@@ -218,8 +217,7 @@ impl Session {
             registered: false,
             proving: None,
             holds: false,
-            let_in: None,
-            accepted: false,
+            admitted: false,
             epoch: 0,
             enrol: pace(often, 1),
             renew: pace(RENEWAL, 2),
@@ -306,6 +304,11 @@ impl Session {
     /// There is a new configuration: what the server refused before, it may take now.
     pub fn reconfigured(&mut self) {
         self.amount = Amount::Full;
+        // And it does not wait as long as the period before had it wait.
+        let soon = self.beat.began.plus(self.period);
+        if let Some(next) = self.beat.next.filter(|_| self.beat.failures > 0) {
+            self.beat.next = Some(next.min(soon));
+        }
     }
 
     /// Something outside changed that failures may have come from: the wall clock, a file, a person asks.
@@ -314,6 +317,14 @@ impl Session {
             if pace.failures > 0 && pace.next.is_some() {
                 pace.hurry(now);
             }
+        }
+    }
+
+    /// A person asks: what may be asked is asked now.
+    pub fn refresh(&mut self, now: Mono) {
+        self.hurry(now);
+        if self.registered {
+            self.get.hurry(now);
         }
     }
 
@@ -502,12 +513,7 @@ impl Session {
             self.get.flying = None;
             return None;
         }
-        self.let_in = match answer {
-            Answer::Unreachable => self.let_in,
-            Answer::Status(401 | 403) => Some(false),
-            // Whatever is wrong with the configuration is found out after the certificate was looked at.
-            _ => Some(true),
-        };
+        self.admits(answer);
         match answer {
             Answer::Accepted => {
                 self.get.succeed(Some(self.period), now);
@@ -524,7 +530,7 @@ impl Session {
             _ => {}
         }
         self.missed(answer, Exchange::Get, now);
-        (self.let_in == Some(true) && self.accepted).then(|| self.trusted(now)).flatten()
+        None
     }
 
     fn beaten(&mut self, answer: Answer, now: Mono) -> Option<Verdict> {
@@ -542,13 +548,7 @@ impl Session {
                     self.reduced = None;
                 }
                 self.beat.succeed(Some(self.period), now);
-                self.accepted = true;
-                return match self.let_in {
-                    Some(true) => self.trusted(now),
-                    None if self.proving.is_none() => self.trusted(now),
-                    // GET decides.
-                    None | Some(false) => None,
-                };
+                return if self.admitted { self.trusted(now) } else { None };
             }
             Answer::Status(404) => return Some(self.remove(now)),
             Answer::Page(404) if self.control.flying.is_none() => self.control.hurry(now),
@@ -572,16 +572,20 @@ impl Session {
             self.control.flying = None;
             return None;
         }
+        self.admits(answer);
         match answer {
             Answer::Disconnect => return Some(self.remove(now)),
             Answer::Accepted => {
                 self.control.succeed(None, now);
-                self.let_in = Some(true);
                 return self.trusted(now);
             }
             Answer::Status(401) => {
                 self.control.succeed(None, now);
                 return self.unauthorized(now);
+            }
+            Answer::Status(403) => {
+                self.control.succeed(None, now);
+                self.distrust(now);
             }
             // Asked again when there is reason to.
             _ => self.control.succeed(None, now),
@@ -589,9 +593,18 @@ impl Session {
         None
     }
 
+    /// What the answer to a question says about the certificate. A server that falls over a question has let it in.
+    fn admits(&mut self, answer: Answer) {
+        match answer {
+            Answer::Status(401 | 403) => self.admitted = false,
+            Answer::Page(_) | Answer::Unreachable => {}
+            _ => self.admitted = true,
+        }
+    }
+
     /// The certificate is good.
     fn trusted(&mut self, now: Mono) -> Option<Verdict> {
-        let works = self.let_in == Some(true) && (self.proving.is_some() || !self.renewal_is_due(now));
+        let works = self.admitted && (self.proving.is_some() || !self.renewal_is_due(now));
         if works && self.renew.flying.is_none() {
             self.renew.stop();
         }
@@ -607,11 +620,8 @@ impl Session {
     fn unauthorized(&mut self, now: Mono) -> Option<Verdict> {
         let proving = self.proving.take();
         if proving == Some(true) {
-            // With the one before it renewal is tried again, slower each time. What is under way for the refused one's sake is
-            // not waited for.
+            // With the one before it renewal is tried again, slower each time.
             self.renew.fail(Duration::ZERO, now);
-            self.enrolling = None;
-            self.enrol.stop();
             self.change(now);
             return Some(Verdict::GoBack);
         }
@@ -646,12 +656,15 @@ impl Session {
     /// Another certificate is worked with from now on: what is under way with the one before is not waited for.
     fn change(&mut self, now: Mono) {
         self.epoch = self.epoch.wrapping_add(1);
-        self.let_in = None;
-        self.accepted = false;
+        self.admitted = false;
         self.control.stop();
         for pace in [&mut self.get, &mut self.beat] {
             pace.stop();
             pace.hurry(now);
+        }
+        // Its answer will not count either.
+        if self.enrol.flying.take().is_some() {
+            self.enrol.hurry(now);
         }
     }
 

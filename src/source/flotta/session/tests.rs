@@ -320,6 +320,19 @@ fn a_shorter_period_counts_from_the_last_one() {
     assert_eq!(life.session.period(), DEFAULT_PERIOD);
 }
 
+#[test]
+fn a_heartbeat_that_failed_before_the_configuration_came_follows_its_period() {
+    let mut life = Life::new(Holds::Proven);
+    let began = life.now;
+    life.go();
+    life.answer(Exchange::Heartbeat, Answer::Status(500));
+    assert_eq!(life.session.beat.next, Some(began.plus(PERIOD)));
+    life.answer(Exchange::Get, Answer::Accepted);
+    life.session.set_period(Duration::from_secs(2));
+    life.session.reconfigured();
+    assert_eq!(life.session.beat.next, Some(began.plus(Duration::from_secs(2))));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 use super::lenient::{Object, problem};
 use crate::model::problem::Problem;
 use crate::source::reading::limits::{MAX_CONDITIONS, MAX_PROFILES};
+use crate::source::reading::tree::short;
 
 /// The most mounts that are read.
 const MAX_MOUNTS: usize = 1_000;
@@ -103,8 +104,10 @@ fn profiles(of: &Object<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Profile>
         let Some(profile) = Object::of(problems, &format!("{path}[{index}]"), item) else { continue };
         let Some(name) = profile.name(problems, "a profile") else { continue };
         if found.iter().any(|known| known.name == name) {
-            problems
-                .push(problem(&profile.name_of("name"), format!("there are two profiles {name:?}: the first counts")));
+            problems.push(problem(
+                &profile.name_of("name"),
+                format!("there are two profiles {:?}: the first counts", short(&name)),
+            ));
             continue;
         }
         let conditions = conditions(&profile, problems);
@@ -121,7 +124,7 @@ fn conditions(profile: &Object<'_>, problems: &mut Vec<Problem>) -> Vec<Conditio
         let Some(condition) = Object::of(problems, &format!("{path}[{index}]"), item) else { continue };
         let Some(name) = condition.name(problems, "a condition") else { continue };
         if found.iter().any(|known| known.name == name) {
-            let message = format!("there are two conditions {name:?}: the first counts");
+            let message = format!("there are two conditions {:?}: the first counts", short(&name));
             problems.push(problem(&condition.name_of("name"), message));
             continue;
         }
