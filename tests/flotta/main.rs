@@ -25,4 +25,5 @@ mod idle;
 mod life;
 mod old_keys;
 mod removal;
+mod review;
 mod whole;

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
+
 use super::identity::{Pair, Roots};
 use super::tls::{self, About, Time};
 use super::trusted_time::http_date;
@@ -30,6 +33,26 @@ pub const MAX_CONFIGURATION: usize = 8 * 1024 * 1024;
 pub const MAX_ANSWER: usize = 64 * 1024;
 /// Idle windows of HTTP/2 cost nothing; a configuration that comes at once costs this much.
 const WINDOW: u32 = 256 * 1024;
+
+/// One look-up of a name at a time: a name server that does not answer keeps a thread for half a minute, and there are few.
+static LOOKUPS: Semaphore = Semaphore::const_new(1);
+
+/// Asks the system, as everybody on the device does.
+struct Names;
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let permit = LOOKUPS.acquire().await?;
+            let found = tokio::task::spawn_blocking(move || {
+                // Given up by whoever asked or not, the thread is busy until the system answers.
+                let _until_it_is_answered = permit;
+                std::net::ToSocketAddrs::to_socket_addrs(&(name.as_str(), 0)).map(Iterator::collect::<Vec<_>>)
+            });
+            Ok(Box::new(found.await??.into_iter()) as Addrs)
+        })
+    }
+}
 
 /// What was sent and received, without the overhead of HTTP and TLS.
 #[derive(Debug, Default)]
@@ -113,6 +136,7 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)
+            .dns_resolver(Names)
             .pool_idle_timeout(IDLE)
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PING)
@@ -200,4 +224,22 @@ fn chain(why: &dyn std::error::Error) -> String {
     let text = words.pop().unwrap_or_else(|| why.to_string());
     // The number of the system's error says nothing to a person.
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn names_are_looked_up_one_at_a_time_so_that_a_dead_name_server_does_not_take_every_thread() {
+        let name = || "localhost".parse::<Name>().expect("a name");
+        let busy = LOOKUPS.acquire().await.expect("open");
+        let mut second = Names.resolve(name());
+        assert!(matches!(second.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+        drop(busy);
+        let found: Vec<_> = second.await.expect("found").collect();
+        assert!(!found.is_empty() && found.iter().all(|at| at.ip().is_loopback()), "{found:?}");
+    }
 }

@@ -42,6 +42,11 @@ impl Configured {
         let mut configured = Configured { settings: Arc::new(settings), now: None };
         let Some(stored) = stored.flatten() else { return (configured, None) };
         let restored = stored.configuration().and_then(|configuration| {
+            if let Some(other) =
+                configuration.device_id.as_ref().filter(|id| !id.eq_ignore_ascii_case(&configured.settings.device_id))
+            {
+                return Err(format!("it is that of the device {other:?}"));
+            }
             let outcome = stored.outcome(&configured.settings)?;
             Ok(InForce { configuration, outcome })
         });

@@ -4,6 +4,8 @@
 mod clients;
 mod exchange;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +44,11 @@ use report::Report;
 
 /// How often it is looked whether a file that was missing has appeared.
 const LOOK: Duration = Duration::from_secs(2);
+/// An answer to the first registration is awaited this long at the end: the server gives no second one.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
+/// Events are given up when so many heartbeats were accepted without them and none with them: a server that was down for a
+/// while and comes back at the wrong moment loses none.
+const GIVE_UP: u32 = 2;
 /// Names of the stored objects.
 const EVENTS: &str = "server-events";
 const TIME: &str = "server-time";
@@ -122,8 +129,14 @@ struct Driver {
     /// Whose events the server hears of: workloads of its own, the last words of those that were its own too.
     known: std::collections::BTreeSet<WorkloadId>,
     changes: broadcast::Receiver<status::Event>,
+    /// The number of the last event that was heard.
+    seen: u64,
+    /// A first registration is under way.
+    registering: bool,
     /// A heartbeat with events is under way: no other may carry them.
     carrying: bool,
+    /// Heartbeats without events that were accepted after ones with them were refused.
+    spared: u32,
     /// The hardware that the server has.
     hardware: Option<Hardware>,
     /// Newly registered: the server has to hear of the hardware once, asked for or not.
@@ -151,9 +164,10 @@ impl Driver {
         };
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
         let session = Session::new(holds, configured.period(), seed, clock::mono());
+        // What happened before is caught up with.
         let (_, changes) = ports.board.follow();
         let known = configured.workloads().cloned().collect();
-        Driver {
+        let mut driver = Driver {
             setting,
             time,
             boot: clock::boot_id(),
@@ -166,7 +180,10 @@ impl Driver {
             events: events.unwrap_or_default(),
             known,
             changes,
+            seen: 0,
+            registering: false,
             carrying: false,
+            spared: 0,
             hardware: None,
             introduce: false,
             reading: Arc::new(Semaphore::new(1)),
@@ -174,7 +191,9 @@ impl Driver {
             tasks: JoinSet::new(),
             storing,
             ports,
-        }
+        };
+        driver.catch_up();
+        driver
     }
 
     async fn run(mut self) {
@@ -203,7 +222,7 @@ impl Driver {
                         break;
                     }
                 }
-                _ = self.ports.applied.changed() => self.session.changed(clock::mono()),
+                Ok(()) = self.ports.applied.changed() => self.session.changed(clock::mono()),
                 () = stepped(&mut steps) => self.again(),
                 () = self.ports.reread.notified() => {
                     self.clients.forget();
@@ -215,6 +234,17 @@ impl Driver {
                         self.again();
                     }
                 }
+            }
+        }
+        self.end().await;
+    }
+
+    async fn end(mut self) {
+        let last = clock::mono().plus(LAST_ANSWER);
+        while self.registering {
+            tokio::select! {
+                Some(Ok(done)) = self.tasks.join_next() => self.done(done).await,
+                () = until(last) => break,
             }
         }
         self.tasks.abort_all();
@@ -257,18 +287,46 @@ impl Driver {
     fn heard(&mut self, change: Result<status::Event, RecvError>) {
         match change {
             Ok(event) => {
-                let Ok(id) = WorkloadId::try_new(&event.namespace, &event.name) else { return };
-                if !self.known.contains(&id) {
-                    return;
+                if self.take_event(&event) {
+                    self.tell();
                 }
-                if event.to.is_none() && !self.configured.workloads().any(|assigned| *assigned == id) {
-                    self.known.remove(&id);
-                }
-                self.events.push(&event);
             }
-            Err(RecvError::Lagged(missed)) => self.events.lose(missed),
-            Err(RecvError::Closed) => return,
+            Err(RecvError::Lagged(_)) => self.catch_up(),
+            Err(RecvError::Closed) => {}
         }
+    }
+
+    /// Hears what the board still has and this has not heard: all before the start, and after a burst.
+    fn catch_up(&mut self) {
+        let (recent, changes) = self.ports.board.follow();
+        self.changes = changes;
+        let oldest = recent.first().map_or(0, |event| event.seq);
+        let missed = oldest.saturating_sub(self.seen.saturating_add(1));
+        self.events.lose(missed);
+        let heard = recent.iter().fold(missed > 0, |heard, event| self.take_event(event) | heard);
+        if heard {
+            self.tell();
+        }
+    }
+
+    /// Whether it is one for the server.
+    fn take_event(&mut self, event: &status::Event) -> bool {
+        if event.seq <= self.seen {
+            return false;
+        }
+        self.seen = event.seq;
+        let Ok(id) = WorkloadId::try_new(&event.namespace, &event.name) else { return false };
+        if !self.known.contains(&id) {
+            return false;
+        }
+        if event.to.is_none() && !self.configured.workloads().any(|assigned| *assigned == id) {
+            self.known.remove(&id);
+        }
+        self.events.push(event);
+        true
+    }
+
+    fn tell(&mut self) {
         self.ports.saves.save(EVENTS, &self.events);
         self.session.changed(clock::mono());
     }
@@ -277,6 +335,7 @@ impl Driver {
         let proving = self.store.candidate().is_some();
         let sent = self.sent(exchange, now);
         let epoch = self.session.epoch();
+        self.registering |= exchange == Exchange::Register;
         match (self.clients.client(exchange, &self.store, proving), sent) {
             (Ok(client), Ok(sent)) => {
                 let make = tokio::spawn(exchange::make(client, exchange, epoch, sent, self.reading.clone()));
@@ -297,6 +356,7 @@ impl Driver {
     async fn done(&mut self, done: Done) {
         let Done { exchange, epoch, got, sent } = done;
         let now = clock::now();
+        self.registering &= exchange != Exchange::Register;
         let mut date = None;
         if let Got::Status { date: Some(told), .. } = &got {
             let mut time = self.time.lock();
@@ -314,6 +374,8 @@ impl Driver {
                 self.introduce |= exchange == Exchange::Register;
                 self.take_certificate(&mut meaning, &certificate, sent.request.as_ref(), date, now)
             }
+            // Asked before the server removed the device, or with another certificate: it is asked again where it counts.
+            Content::Configuration(_) if epoch != self.session.epoch() => {}
             Content::Configuration(message) => self.take_configuration(&mut meaning, message).await,
         }
         if exchange == Exchange::Heartbeat {
@@ -419,13 +481,18 @@ impl Driver {
         }
         self.carrying &= sent.batch.is_none() && !sent.broken;
         let Some((batch, before)) = &sent.batch else {
-            if answer == Answer::Accepted && sent.least {
-                // Without them it took the heartbeat: it will never take them.
+            self.spared = self.spared.saturating_add(u32::from(answer == Answer::Accepted && sent.least));
+            if self.spared >= GIVE_UP {
+                // Without them it took the heartbeat, each time: it will never take them.
+                self.spared = 0;
                 self.events.give_up(&self.events.batch(), 0);
                 self.ports.saves.save(EVENTS, &self.events);
             }
             return;
         };
+        if answer == Answer::Accepted && !batch.events.is_empty() {
+            self.spared = 0;
+        }
         let since = self.events.dropped().saturating_sub(*before);
         match answer {
             // The server makes its events before it writes the status, which is what fails with 500.
@@ -444,7 +511,11 @@ impl Driver {
         self.hardware = None;
         self.events = Events::default();
         self.ports.saves.save(EVENTS, &self.events);
-        self.known.clear();
+        // Those that go on are told of once the server knows the device again.
+        self.known = match self.setting.leave {
+            true => self.configured.workloads().cloned().collect(),
+            false => std::collections::BTreeSet::new(),
+        };
         if self.setting.leave {
             tracing::warn!("the server has removed this device; its workloads go on (remote.on_removal: leave)");
             return;

@@ -31,6 +31,8 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 const PENDING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(30));
 /// Where trying again soon helps nobody: wrong certificate, an administrator needed, removed.
 const SLOW: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(1_800));
+/// A server that refused the hardware, or fell over something else meanwhile, is given it again after this.
+const ALL_AGAIN: Duration = Duration::from_secs(3_600);
 /// Between tries of a renewal.
 const RENEWAL: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(600));
 
@@ -183,8 +185,6 @@ pub struct Session {
     proving: Option<bool>,
     /// A certificate of its own is there, whether it works with it or not.
     holds: bool,
-    /// The certificate was renewed, and has not worked since.
-    fresh: bool,
     /// A question was let in with it: the server looks at the validity of its certificate, and at that of a heartbeat's
     /// it does not.
     admitted: bool,
@@ -196,8 +196,12 @@ pub struct Session {
     beat: Pace,
     control: Pace,
     renew_at: Option<Mono>,
+    /// No renewal before this: some server's certificates are over when they come.
+    rest: Mono,
     hardware: bool,
     amount: Amount,
+    /// Since when heartbeats carry less.
+    reduced: Option<Mono>,
     allowance: Allowance,
     period: Duration,
 }
@@ -213,7 +217,6 @@ impl Session {
             registered: false,
             proving: None,
             holds: false,
-            fresh: false,
             admitted: false,
             epoch: 0,
             enrol: pace(often, 1),
@@ -222,8 +225,10 @@ impl Session {
             beat: pace(often, 4),
             control: pace(often, 5),
             renew_at: None,
+            rest: Mono(0),
             hardware: true,
             amount: Amount::Full,
+            reduced: None,
             allowance: Allowance::new(),
             period,
         };
@@ -342,7 +347,8 @@ impl Session {
             return all;
         }
         let renewing = self.enrolling.is_some() || self.proving.is_some() || self.renew.flying.is_some();
-        if !renewing && (self.renew.is_due(now) || (self.renew.next.is_none() && self.renewal_is_due(now))) {
+        let due = self.renew.is_due(now) || (self.renew.next.is_none() && self.renewal_is_due(now));
+        if !renewing && due && self.rest <= now {
             self.renew.begin(now);
             all.push(Exchange::Renew);
         }
@@ -372,13 +378,13 @@ impl Session {
     /// When [`Session::next`] has something, if nothing else happens.
     #[must_use]
     pub fn wake(&self) -> Option<Mono> {
-        let enrol = self.enrolling.is_some().then_some(&self.enrol);
+        let enrol = (self.enrolling.is_some() && self.renew.flying.is_none()).then_some(&self.enrol);
         let works = [&self.get, &self.beat, &self.control];
         let paces = enrol.into_iter().chain(works.into_iter().filter(|_| self.registered));
         let next = paces.filter(|pace| pace.flying.is_none()).filter_map(|pace| pace.next).min();
         let idle = self.enrolling.is_none() && self.proving.is_none() && self.renew.flying.is_none();
         let renewal = self.renew.next.or(self.renew_at).filter(|_| self.registered && idle);
-        next.into_iter().chain(renewal).min()
+        next.into_iter().chain(renewal.map(|at| at.max(self.rest))).min()
     }
 
     fn renewal_is_due(&self, now: Mono) -> bool {
@@ -443,6 +449,7 @@ impl Session {
         match answer {
             Answer::Accepted => {
                 self.hardware = true;
+                self.rest = now.plus(RENEWAL.0);
                 // Where one is before it, the server refuses that.
                 self.work(Some(false), now);
             }
@@ -480,10 +487,11 @@ impl Session {
         match answer {
             Answer::Accepted => {
                 self.hardware = true;
-                // Not a success yet: a server that refuses what it signs is asked slower and slower.
-                (self.renew.flying, self.renew.next) = (None, None);
+                // Not a success yet: if the server refuses what it has issued, the next one is asked for later and later.
+                self.renew.flying = None;
+                self.renew.next = None;
+                self.rest = now.plus(RENEWAL.0);
                 self.work(Some(true), now);
-                self.fresh = true;
             }
             _ => {
                 // A server falls over hardware where the device had no labels before, and may not be able to store it.
@@ -511,7 +519,11 @@ impl Session {
                 self.get.succeed(Some(self.period), now);
                 return self.trusted(now);
             }
-            Answer::Status(401) => return self.unauthorized(now),
+            Answer::Status(401) => {
+                if let Some(verdict) = self.unauthorized(now) {
+                    return Some(verdict);
+                }
+            }
             Answer::Status(403) => self.distrust(now),
             // Deleted, or the secret of a registry is missing: the control channel knows.
             Answer::Status(404) | Answer::Page(404) if self.control.flying.is_none() => self.control.hurry(now),
@@ -528,8 +540,13 @@ impl Session {
         }
         match answer {
             Answer::Accepted => {
-                // It took less: more would be refused again.
+                // It took less: more would be refused again, unless the server itself was not well.
                 self.amount = self.amount.min(Amount::NoHardware);
+                self.reduced = (self.amount != Amount::Full).then(|| self.reduced.unwrap_or(now));
+                if self.reduced.is_some_and(|since| now.since(since) >= ALL_AGAIN) {
+                    self.amount = Amount::Full;
+                    self.reduced = None;
+                }
                 self.beat.succeed(Some(self.period), now);
                 return if self.admitted { self.trusted(now) } else { None };
             }
@@ -587,8 +604,8 @@ impl Session {
 
     /// The certificate is good.
     fn trusted(&mut self, now: Mono) -> Option<Verdict> {
-        self.fresh = false;
-        if self.renew.flying.is_none() && !self.renewal_is_due(now) {
+        let works = self.admitted && (self.proving.is_some() || !self.renewal_is_due(now));
+        if works && self.renew.flying.is_none() {
             self.renew.stop();
         }
         if self.enrolling.as_ref().is_some_and(|enrolling| enrolling.why == Why::Distrusted)
@@ -608,12 +625,9 @@ impl Session {
             self.change(now);
             return Some(Verdict::GoBack);
         }
-        if self.fresh {
-            self.distrust(now);
-        } else if self.renew.flying.is_none() && self.renew.failures == 0 {
+        if self.renew.flying.is_none() && self.renew.failures == 0 {
             self.renew.hurry(now);
         }
-        self.missed(Answer::Status(401), Exchange::Get, now);
         None
     }
 
@@ -642,7 +656,6 @@ impl Session {
     /// Another certificate is worked with from now on: what is under way with the one before is not waited for.
     fn change(&mut self, now: Mono) {
         self.epoch = self.epoch.wrapping_add(1);
-        self.fresh = false;
         self.admitted = false;
         self.control.stop();
         for pace in [&mut self.get, &mut self.beat] {

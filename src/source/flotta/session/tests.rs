@@ -8,6 +8,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod endurance;
+
 const PERIOD: Duration = Duration::from_secs(20);
 const ANSWERS: [Answer; 14] = [
     Answer::Accepted,
