@@ -11,7 +11,7 @@ use crate::check::{DIGITS, number};
 use crate::common::cost::cost;
 use crate::publisher::Publisher;
 use crate::subscriber::{Sender, Sent, Subscriber};
-use crate::table::{Table, lost, median};
+use crate::common::table::{Table, lost, median};
 
 const KINDS: [Kind; 3] = [Kind::Mosquitto, Kind::Agent, Kind::Relay];
 const PER_SECOND: u32 = 10_000;

@@ -7,7 +7,7 @@ use crate::brokers::{Kind, Running};
 use crate::common::cost::cost;
 use crate::flood::{Amount, Load, Outcome, Readers, UNDER_WAY};
 use crate::subscriber::SILENCE;
-use crate::table::{Table, lost, median, rate, ratio};
+use crate::common::table::{Table, lost, median, rate, ratio};
 
 const KINDS: [Kind; 4] = [Kind::Mosquitto, Kind::MosquittoUnlimited, Kind::Agent, Kind::Relay];
 
