@@ -20,22 +20,34 @@ pub const LINES: [(&str, Protocols, usize); 4] = [
 
 pub fn run(binary: &Path) {
     let pairs = number("BENCH_PAIRS", 30);
-    println!("Bytes of a pair (GET with its answer, heartbeat with its answer): {pairs} pairs one second apart, four agents and");
-    println!("  servers at the same time; the workloads are gated and do not run. All bytes of both directions. Bodies: the");
-    println!("  server's log. HTTP: what the server read and wrote behind TLS, less the bodies. TLS: what the kernel counted");
-    println!("  on the client's socket (`ss -ti`), less that. TCP/IP: every segment that the kernel counted, acknowledgements");
-    println!("  and probes too, 52 bytes each (IPv4, TCP with time stamps). First: what the connections had taken before, less");
-    println!("  as many pairs: handshake, settings, the headers that HTTP/2 sends once; and the connections that were open.");
+    println!(
+        "Bytes of a pair (GET with its answer, heartbeat with its answer): {pairs} pairs one second apart, four agents and"
+    );
+    println!(
+        "  servers at the same time; the workloads are gated and do not run. All bytes of both directions. Bodies: the"
+    );
+    println!(
+        "  server's log. HTTP: what the server read and wrote behind TLS, less the bodies. TLS: what the kernel counted"
+    );
+    println!(
+        "  on the client's socket (`ss -ti`), less that. TCP/IP: every segment that the kernel counted, acknowledgements"
+    );
+    println!(
+        "  and probes too, 52 bytes each (IPv4, TCP with time stamps). First: what the connections had taken before, less"
+    );
+    println!(
+        "  as many pairs: handshake, settings, the headers that HTTP/2 sends once; and the connections that were open."
+    );
     println!("  An interval of a second is too short for what happens between pairs: see the next table.");
     let mut all: Vec<_> = LINES.iter().map(|(_, protocols, workloads)| Site::new(*protocols, 1, *workloads)).collect();
     let agents: Vec<_> = all.iter().map(|site| site.start(binary)).collect();
-    measure(&mut all, 5, pairs);
+    measure(&mut all, 5, pairs, Duration::from_millis(500));
     drop(agents);
     println!();
 }
 
-/// Between heartbeats, when all is quiet.
-pub fn measure(all: &mut [Site], before: u64, pairs: u64) {
+/// Looks twice: when `before` heartbeats have come, and `pairs` later; each time once it has been `quiet` so long.
+pub fn measure(all: &mut [Site], before: u64, pairs: u64, quiet: Duration) {
     let mut first = Vec::new();
     let table = table();
     thread::scope(|scope| {
@@ -44,9 +56,9 @@ pub fn measure(all: &mut [Site], before: u64, pairs: u64) {
             .map(|site| {
                 scope.spawn(move || {
                     site.beats(before);
-                    let first = quiet(site);
+                    let first = look(site, quiet);
                     site.beats(pairs);
-                    (first, quiet(site))
+                    (first, look(site, quiet))
                 })
             })
             .collect();
@@ -58,7 +70,7 @@ pub fn measure(all: &mut [Site], before: u64, pairs: u64) {
 }
 
 /// Late acknowledgements have come, the next pair has not.
-fn quiet(site: &Site) -> Tally {
-    thread::sleep(Duration::from_millis(500));
+fn look(site: &Site, quiet: Duration) -> Tally {
+    thread::sleep(quiet);
     Tally::of(site)
 }

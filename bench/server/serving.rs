@@ -27,8 +27,8 @@ struct Came {
     both: usize,
     answered: u64,
     refused: u64,
-    /// When, and how many connections there had been.
-    accepted: Vec<(Instant, u64)>,
+    /// When, and how many connections and answers there had been.
+    seen: Vec<(Instant, [u64; 2])>,
 }
 
 impl Came {
@@ -48,17 +48,21 @@ impl Came {
                 self.both += 1;
             }
         }
-        self.accepted.push((Instant::now(), server.counts().accepted));
+        self.seen.push((Instant::now(), [server.counts().accepted, self.answered]));
     }
 
-    /// The most connections in any second.
-    fn peak(&self) -> u64 {
-        let second = |(at, count): &(Instant, u64)| {
-            let begin = at.checked_sub(Duration::from_secs(1) + LOOK / 2).unwrap_or(*at);
-            let before = self.accepted.iter().find(|(earlier, _)| *earlier >= begin).map_or(*count, |(_, before)| *before);
-            count - before
-        };
-        self.accepted.iter().map(second).max().unwrap_or(0)
+    /// The most connections and answers in any second.
+    fn peaks(&self) -> [u64; 2] {
+        let mut begin = 0;
+        let mut most = [0; 2];
+        for (at, counts) in &self.seen {
+            while self.seen[begin].0 + Duration::from_secs(1) + LOOK / 2 < *at {
+                begin += 1;
+            }
+            let before = self.seen[begin].1;
+            most = [0, 1].map(|which| most[which].max(counts[which] - before[which]));
+        }
+        most
     }
 }
 
@@ -91,8 +95,10 @@ pub fn main(arguments: &[String]) {
         }
         let counts = server.counts();
         let came = came.lock().unwrap();
+        let [connections, answers] = came.peaks();
         let answer = serde_json::json!({
-            "both": came.both, "answered": came.answered, "refused": came.refused, "peak": came.peak(),
+            "both": came.both, "answered": came.answered, "refused": came.refused,
+            "connections_peak": connections, "answers_peak": answers,
             "accepted": counts.accepted, "handshakes": counts.handshakes, "failed": counts.failed,
         });
         println!("{answer}");

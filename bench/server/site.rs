@@ -24,7 +24,8 @@ impl Site {
     /// With a configuration of `workloads` workloads, none of which may run, and this period.
     pub fn new(protocols: Protocols, period: u64, workloads: usize) -> Site {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let options = Options { protocols, keep_bodies: false, deadline: Duration::from_secs(300), ..Options::default() };
+        let options =
+            Options { protocols, keep_bodies: false, deadline: Duration::from_secs(300), ..Options::default() };
         let server = runtime.block_on(Standin::start(options)).unwrap();
         let files = tempfile::tempdir().unwrap();
         write_files(&server, files.path());

@@ -11,8 +11,12 @@ use crate::site::{Site, start};
 
 pub fn run(binary: &Path) {
     let rounds = number("BENCH_STARTS", 10);
-    println!("Start: {rounds} devices one after the other, from before the start of the process until the server has answered; a first");
-    println!("  start with approval at once (key, enrolment, registration, connection with the new certificate), then a second");
+    println!(
+        "Start: {rounds} devices one after the other, from before the start of the process until the server has answered; a first"
+    );
+    println!(
+        "  start with approval at once (key, enrolment, registration, connection with the new certificate), then a second"
+    );
     println!("  one with the same state directory. Ready: the agent's own word, which waits for no server.");
     println!("  The binary has {} KiB.", std::fs::metadata(binary).unwrap().len() / 1024);
     let [mut registered, mut got, mut beaten, mut ready, mut again] = [const { Vec::new() }; 5];

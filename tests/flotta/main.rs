@@ -9,3 +9,4 @@ mod processes;
 mod site;
 
 mod life;
+mod opening;
