@@ -10,13 +10,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::authority::{Authority, Identity, Leaf};
-use crate::clock::Clock;
 use crate::connection::{ConnectionInfo, Counts};
-use crate::device::Device;
 use crate::exchange::{Exchange, Missed, Watch};
 use crate::fault::{Fault, Operation};
 use crate::options::{Approval, Error, Options, Protocols};
-use crate::{serve, shared::Shared};
+use crate::{clock::Clock, device::Device, serve, shared::Shared};
 
 /// A Flotta server. Clones are the same server; it goes when the last one does.
 #[derive(Clone)]
