@@ -32,10 +32,11 @@ lint:
 sim: ## Many seeds of the simulators: make sim SEEDS=10000
 	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --test simulator --test pods_simulator -- --nocapture
 
-bench: ## Benchmarks of the pure parts, of the whole process, of the broker beside Mosquitto, of pods (as root); each prints its method.
+bench: ## Benchmarks of the pure parts, of the whole process, of the broker beside Mosquitto, with a Flotta server, of pods (as root); each prints its method.
 	$(CARGO) bench
 	bench/run.sh
 	bench/broker.sh
+	bench/server.sh
 	bench/pods.sh
 
 fuzz: ## Each fuzz target for FUZZ_SECONDS, or those in TARGETS; nightly and cargo-fuzz (fuzz/README.md).

@@ -7,8 +7,8 @@ use crate::Plan;
 use crate::brokers::Kind;
 use crate::common::agent::Agent;
 use crate::common::cost::cost;
+use crate::common::table::{Table, lost, median, rate, ratio};
 use crate::flood::{Amount, Load, Outcome, Readers};
-use crate::table::{Table, lost, median, rate, ratio};
 use crate::through::{Sample, judge_hang, measure, name};
 
 /// Counters of the agent come up to date with the message; this is for a machine that stands still.

@@ -9,9 +9,9 @@ use crate::Plan;
 use crate::brokers::{Kind, Running};
 use crate::check::{DIGITS, number};
 use crate::common::cost::cost;
+use crate::common::table::{Table, lost, median};
 use crate::publisher::Publisher;
 use crate::subscriber::{Sender, Sent, Subscriber};
-use crate::table::{Table, lost, median};
 
 const KINDS: [Kind; 3] = [Kind::Mosquitto, Kind::Agent, Kind::Relay];
 const PER_SECOND: u32 = 10_000;

@@ -27,7 +27,6 @@ mod memory;
 mod publisher;
 mod relay;
 mod subscriber;
-mod table;
 mod through;
 
 type Part = fn(&mut Plan);

@@ -8,8 +8,8 @@ use crate::brokers::{Kind, Running};
 use crate::check::PAYLOAD;
 use crate::common::cost::rss_kb;
 use crate::common::mqtt::Mqtt;
+use crate::common::table::{Table, grouped, median};
 use crate::flood::{Amount, Load, Readers};
-use crate::table::{Table, grouped, median};
 
 /// Who, and with how many clients: the agent lets in 256 by default.
 const KINDS: [(Kind, usize); 3] = [(Kind::Mosquitto, 1000), (Kind::Embedded, 1000), (Kind::Agent, 1000)];

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::Plan;
 use crate::brokers::{Kind, Running};
 use crate::common::cost::cost;
+use crate::common::table::{Table, lost, median, rate, ratio};
 use crate::flood::{Amount, Load, Outcome, Readers, UNDER_WAY};
 use crate::subscriber::SILENCE;
-use crate::table::{Table, lost, median, rate, ratio};
 
 const KINDS: [Kind; 4] = [Kind::Mosquitto, Kind::MosquittoUnlimited, Kind::Agent, Kind::Relay];
 

@@ -5,3 +5,4 @@ pub mod agent;
 pub mod cost;
 pub mod figures;
 pub mod mqtt;
+pub mod table;

@@ -10,14 +10,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::authority::{Authority, Identity, Leaf};
-use crate::clock::Clock;
 use crate::connection::{ConnectionInfo, Counts};
-use crate::device::Device;
 use crate::exchange::{Exchange, Missed, Watch};
 use crate::fault::{Fault, Operation};
 use crate::options::{Approval, Error, Options, Protocols};
-use crate::serve;
-use crate::shared::Shared;
+use crate::{clock::Clock, device::Device, serve, shared::Shared};
 
 /// A Flotta server. Clones are the same server; it goes when the last one does.
 #[derive(Clone)]
@@ -209,6 +206,11 @@ impl Standin {
             Some(map) => maps.insert(key, map),
             None => maps.remove(&key),
         };
+    }
+
+    /// As if the device had enrolled, into `default`.
+    pub fn enrol(&self, id: &str) {
+        self.shared().cluster().enrol(id, "default");
     }
 
     /// Approves a device that has enrolled. False if there is no such request.

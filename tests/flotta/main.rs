@@ -24,6 +24,7 @@ mod identity;
 mod idle;
 mod life;
 mod old_keys;
+mod opening;
 mod removal;
 mod review;
 mod whole;
