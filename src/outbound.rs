@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 /// A client to build on. TLS is there and believes nobody: without a configuration of ours reqwest would look for one of
 /// the process's, and read the system's roots.
-#[must_use]
 pub(crate) fn plain() -> reqwest::ClientBuilder {
     let builder = reqwest::Client::builder().no_proxy();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

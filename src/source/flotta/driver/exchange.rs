@@ -57,7 +57,7 @@ enum Wanted {
     No,
     Always,
     /// Only what differs from what the server has; and then all of it, since it replaces the whole.
-    Changed(Option<Hardware>),
+    Changed(Option<Box<Hardware>>),
 }
 
 /// An exchange that is over.
@@ -111,7 +111,7 @@ impl Driver {
         let wanted = match (amount, self.configured.hardware()) {
             (Amount::Full, _) if self.introduce => Wanted::Always,
             (Amount::Full, Some(Scope::Full)) => Wanted::Always,
-            (Amount::Full, Some(Scope::Delta)) => Wanted::Changed(self.hardware.clone()),
+            (Amount::Full, Some(Scope::Delta)) => Wanted::Changed(self.hardware.clone().map(Box::new)),
             (Amount::NoHardware | Amount::Least, _) | (_, None) => Wanted::No,
         };
         self.carrying |= batch.is_some();
@@ -173,7 +173,7 @@ async fn message(sent: &mut Sent, reading: &Arc<Semaphore>) -> Result<Asked, Str
             content.hardware = match wanted {
                 Wanted::No => None,
                 Wanted::Always => read(reading).await,
-                Wanted::Changed(before) => read(reading).await.filter(|now| before.as_ref() != Some(now)),
+                Wanted::Changed(before) => read(reading).await.filter(|now| before.as_deref() != Some(now)),
             };
             sent.hardware.clone_from(&content.hardware);
             bytes(Directive::Heartbeat, content.as_ref(), now)

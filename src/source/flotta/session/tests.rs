@@ -293,7 +293,6 @@ fn changes_are_told_at_once_and_a_flood_of_them_is_limited() {
     while life.now < until {
         life.session.changed(life.now);
         let due = life.session.next(life.now);
-        assert_eq!(due.contains(&Exchange::Heartbeat), due.iter().any(|of| *of == Exchange::Heartbeat));
         for exchange in due {
             sent += usize::from(exchange == Exchange::Heartbeat);
             life.session.answered(exchange, Answer::Accepted, life.session.epoch(), life.now);
