@@ -52,12 +52,11 @@ impl Clients {
         Clients { peer, files, traffic, device: None }
     }
 
-    /// Whether a file that is needed now is not there.
+    /// Whether a file that is configured and needed now is not there: it may appear.
     pub fn lacks(&self, store: &Store) -> bool {
-        let there = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| path.exists());
+        let missing = |path: &Option<PathBuf>| path.as_ref().is_some_and(|path| !path.exists());
         let own = store.current().is_some() || store.candidate().is_some();
-        let registers = there(&self.files.cert) && there(&self.files.key);
-        !there(&self.files.ca_root) || !(own || registers)
+        missing(&self.files.ca_root) || (!own && (missing(&self.files.cert) || missing(&self.files.key)))
     }
 
     /// Connections are made anew, with the files as they are then.

@@ -449,7 +449,6 @@ impl Session {
         match answer {
             Answer::Accepted => {
                 self.hardware = true;
-                self.rest = now.plus(RENEWAL.0);
                 // Where one is before it, the server refuses that.
                 self.work(Some(false), now);
             }
