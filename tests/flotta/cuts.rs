@@ -30,7 +30,9 @@ fn a_configuration_that_is_cut_anywhere_leaves_the_last_one_in_force() {
         let site = Site::up_with(plain(), quick(), json!([gated("w")]));
         let before = site.until_waits("w");
         let mut watch = site.server.watch();
-        let bytes = site.server.exchanges().iter().find(|one| one.operation == Operation::Get).expect("it asked").answer_bytes as u64;
+        let bytes =
+            site.server.exchanges().iter().find(|one| one.operation == Operation::Get).expect("it asked").answer_bytes
+                as u64;
         // Something new, of which no part may count.
         let mut other = quick();
         other["heartbeat"]["period_seconds"] = json!(2);
@@ -109,7 +111,8 @@ fn a_registration_that_is_cut_anywhere_never_loses_a_certificate_that_arrived() 
             let mut watch = site.server.watch();
             site.start();
             site.block(watch.next(|one| cut(one, Operation::Registration, at))).expect("it registers");
-            let with = |one: &Exchange| one.operation == Operation::Get && one.status == 200 && one.client.common_name == ID;
+            let with =
+                |one: &Exchange| one.operation == Operation::Get && one.status == 200 && one.client.common_name == ID;
             site.block(watch.next(with)).unwrap_or_else(|why| panic!("cut at {at}: {why}; {:#}", site.says()));
             assert!(!files(&site.file("state/identity")).is_empty());
         }
@@ -148,7 +151,10 @@ fn a_first_certificate_that_got_lost_is_said_and_the_device_goes_on_once_it_is_l
         site.wait(Operation::Registration, "cut", |one| one.end == End::Cut(300));
         let says = site.until_state("needs_administrator");
         let message = says["message"].as_str().unwrap_or_default();
-        assert!(message.contains("edgedeviceSignedRequest=true") && message.contains("delete the EdgeDevice toto"), "{says}");
+        assert!(
+            message.contains("edgedeviceSignedRequest=true") && message.contains("delete the EdgeDevice toto"),
+            "{says}"
+        );
         assert!(files(&site.file("state/identity")).is_empty());
         if delete {
             assert!(site.server.delete(ID));

@@ -100,7 +100,11 @@ fn a_heartbeat_that_fails_holds_up_no_configuration_and_goes_on_by_itself() {
         for _ in 0..2 {
             site.wait(Operation::Heartbeat, "the fault", |exchange| exchange.faulty);
         }
-        let words = if name == "abort" { "without an answer to the heartbeat" } else { "the server answers the heartbeat with" };
+        let words = if name == "abort" {
+            "without an answer to the heartbeat"
+        } else {
+            "the server answers the heartbeat with"
+        };
         site.until_words(words);
         // It is told what to do all the same.
         site.server.set_workloads(ID, json!([gated("w"), gated("late")]));

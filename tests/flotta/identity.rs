@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flotta_standin::{End, Fault, Leaf, Operation, Options, SIGNED_REQUEST_LABEL, Standin};
+use flotta_standin::{End, Fault, Gate, Leaf, Operation, Options, SIGNED_REQUEST_LABEL, Standin};
 use serde_json::{Value, json};
 
 use super::dice::{Dice, number};
@@ -40,7 +40,9 @@ fn a_certificate_is_renewed_before_it_ends_again_and_again_and_workloads_do_not_
         let renewal = site.answered(Operation::Registration, 200);
         assert_eq!(renewal.client.common_name, ID, "with its own certificate");
         // A connection stays bound to the certificate that it began with.
-        let next = site.wait(Operation::Get, "with the new one", |get| get.number > renewal.number && get.client != renewal.client);
+        let next = site.wait(Operation::Get, "with the new one", |get| {
+            get.number > renewal.number && get.client != renewal.client
+        });
         assert_ne!(next.connection, renewal.connection);
         assert!(!certificates.contains(&next.client));
         certificates.push(next.client.clone());
@@ -60,7 +62,7 @@ fn a_certificate_that_ended_while_the_server_was_away_renews_itself() {
     site.block(site.server.stop());
     site.until_state("unreachable");
     site.server.clock().advance(Duration::from_secs(40 * 86_400));
-    site.from_now();
+    site.onwards();
     site.block(site.server.restart()).expect("the same port");
     let renewal = site.answered(Operation::Registration, 200);
     assert_eq!(renewal.client.common_name, ID);
@@ -72,7 +74,7 @@ fn a_certificate_that_ended_while_the_server_was_away_renews_itself() {
     // And over a restart of the agent.
     site.device.kill();
     site.server.clock().advance(Duration::from_secs(40 * 86_400));
-    site.from_now();
+    site.onwards();
     site.start();
     assert_eq!(site.answered(Operation::Registration, 200).client.common_name, ID);
     site.until_well();
@@ -146,7 +148,7 @@ fn another_device_id_is_another_device_and_the_first_one_comes_back_with_its_cer
     super::device::until_true("the first one's workloads are gone", || site.workloads().is_empty());
     site.device.kill();
     site.set("DEVICE_ID", ID);
-    site.from_now();
+    site.onwards();
     site.start();
     site.wait(Operation::Get, "as itself", |get| get.status == 200 && get.client.common_name == ID);
     site.until_waits("w");
@@ -158,8 +160,12 @@ fn a_certificate_of_another_key_is_refused_and_the_old_one_goes_on() {
     let site = Site::up(quick(), json!([gated("w")]));
     let before = of_workload(&site, "w");
     let now = site.server.clock().now();
-    let leaf =
-        Leaf { common_name: ID.into(), namespace: Some("default".into()), not_before: now - 60, not_after: now + 86_400 };
+    let leaf = Leaf {
+        common_name: ID.into(),
+        namespace: Some("default".into()),
+        not_before: now - 60,
+        not_after: now + 86_400,
+    };
     let wrong = site.server.identity(&leaf).expect("made").certificate;
     let answer = json!({ "directive": "registration", "message_id": "m", "content": { "certificate": wrong } });
     site.server.fault(Operation::Registration, Fault::garbage(answer.to_string()));
@@ -196,14 +202,14 @@ fn a_new_ca_beside_the_old_one_is_a_bundle_of_both_and_nothing_stops() {
     let before = of_workload(&site, "w");
     site.server.rotate_authority().expect("rotated");
     std::fs::write(site.file("ca.pem"), site.server.ca_pem()).expect("written");
-    site.from_now();
+    site.onwards();
     site.block(site.server.restart()).expect("the same port");
     // The next certificate is of the new CA.
     let renewal = site.answered(Operation::Registration, 200);
     site.wait(Operation::Get, "with the new one", |get| get.number > renewal.number && get.status == 200);
     site.server.forget_old_authorities();
     site.block(site.server.restart()).expect("the same port");
-    site.from_now();
+    site.onwards();
     site.answered(Operation::Get, 200);
     site.answered(Operation::Heartbeat, 200);
     site.until_well();
@@ -222,7 +228,7 @@ fn a_server_with_another_ca_is_said_in_words_and_a_new_ca_root_needs_no_restart(
     assert_eq!(says["state"], "unreachable", "{says}");
     assert!(says["message"].as_str().is_some_and(|words| words.contains("ca.pem")), "{says}");
     assert_eq!(of_workload(&site, "w"), before);
-    site.from_now();
+    site.onwards();
     std::fs::write(site.file("ca.pem"), site.server.ca_pem()).expect("written");
     site.answered(Operation::Get, 200);
     site.until_well();
@@ -243,13 +249,18 @@ fn a_server_set_up_anew_takes_the_device_again_with_its_new_files() {
     std::fs::write(site.file("ca.pem"), anew.ca_pem()).expect("written");
     // Its old certificate is good for nothing there, and it does not know the device.
     site.server = anew;
-    site.from_now();
-    site.hurried(Operation::Registration, "registers", |exchange| exchange.status == 200 && exchange.client.common_name != ID);
-    site.until_state("connected");
+    site.onwards();
+    let gate = Gate::new();
+    site.server.fault(Operation::Enrolment, Fault::held(&gate));
+    site.hurried(Operation::Enrolment, "enrols", |_| true);
     // The same workload, wanted by another server.
     site.server.set_configuration(ID, quick());
     site.server.set_workloads(ID, json!([gated("w")]));
-    let _ = before;
+    gate.open();
+    site.answered(Operation::Registration, 200);
+    site.wait(Operation::Get, "its own", |get| get.status == 200 && get.client.common_name == ID);
+    site.until_well();
+    assert_eq!(of_workload(&site, "w"), before);
 }
 
 #[test]
@@ -280,7 +291,7 @@ fn a_server_that_comes_back_on_its_port_is_talked_to_again() {
         let says = site.until_state("unreachable");
         assert!(says["message"].as_str().is_some_and(|words| words.contains("cannot be reached")), "{says}");
         site.block(site.server.restart()).expect("the same port");
-        site.from_now();
+        site.onwards();
         site.answered(Operation::Get, 200);
         site.answered(Operation::Heartbeat, 200);
         site.until_well();
@@ -296,7 +307,12 @@ fn an_enrolment_that_is_refused_is_said_in_words_and_goes_on_when_it_is_hurried(
         ("401", Fault::status(401), "refused", "was not signed by this server's CA"),
         ("403", Fault::status(403), "refused", "the enrolment with 403"),
         ("422", Fault::status(422), "refused", "422"),
-        ("a page", Fault::status_with(404, "<html>not here</html>"), "refused", "is SERVER the address of the Flotta server itself?"),
+        (
+            "a page",
+            Fault::status_with(404, "<html>not here</html>"),
+            "refused",
+            "is SERVER the address of the Flotta server itself?",
+        ),
     ];
     side_by_side(faults, |(name, fault, state, words)| {
         let mut site = Site::new();
@@ -306,7 +322,9 @@ fn an_enrolment_that_is_refused_is_said_in_words_and_goes_on_when_it_is_hurried(
         let says = site.until_words(words);
         assert_eq!(says["state"], state, "{name}: {says}");
         site.server.clear_faults();
-        site.hurried(Operation::Enrolment, "enrols", |exchange| [200, 208].contains(&exchange.status) && !exchange.faulty);
+        site.hurried(Operation::Enrolment, "enrols", |exchange| {
+            [200, 208].contains(&exchange.status) && !exchange.faulty
+        });
         site.answered(Operation::Registration, 200);
         site.until_well();
     });
@@ -321,7 +339,9 @@ fn a_server_that_falls_over_the_hardware_gets_none() {
         site.start();
         let first = site.wait(Operation::Registration, "the fault", |exchange| exchange.faulty);
         assert!(first.content()["hardware"].is_object());
-        let second = site.hurried(Operation::Registration, "again", |exchange| exchange.status == 200 && exchange.end == End::Answered);
+        let second = site.hurried(Operation::Registration, "again", |exchange| {
+            exchange.status == 200 && exchange.end == End::Answered
+        });
         assert_eq!(second.content().get("hardware").is_none(), !after, "only what it fell over is left out");
         site.until_well();
     }
@@ -336,4 +356,19 @@ fn a_device_that_lost_its_labels_renews_all_the_same() {
         exchange.client.common_name == ID && exchange.status == 200 && exchange.end == End::Answered
     });
     site.until_well();
+}
+
+#[test]
+fn a_server_that_refuses_every_certificate_is_not_asked_for_more_and_more_of_them() {
+    let site = Site::up(quick(), json!([gated("w")]));
+    let before = of_workload(&site, "w");
+    // As where the server's clock, or what it checks, is wrong: heartbeats are taken all the same.
+    site.server.fault(Operation::Get, Fault::status(401).for_ever());
+    site.beats(12);
+    let made = site.counted("flotta_server_certificates");
+    assert!(made <= 6, "{made} certificates within 12 heartbeats");
+    site.server.clear_faults();
+    site.hurried(Operation::Get, "taken", |get| get.status == 200);
+    site.until_well();
+    assert_eq!(of_workload(&site, "w"), before);
 }

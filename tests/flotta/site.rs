@@ -116,8 +116,7 @@ impl Site {
     /// Starts the agent.
     pub fn start(&mut self) {
         let environment = self.environment();
-        let all: Vec<(&str, &str)> =
-            environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let all: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.device.start_with(&all);
     }
 
@@ -159,7 +158,7 @@ impl Site {
     }
 
     /// What came before is behind all that is waited for from now on.
-    pub fn from_now(&mut self) {
+    pub fn onwards(&mut self) {
         self.start = self.server.watch();
         self.seen.borrow_mut().clear();
     }
@@ -168,7 +167,8 @@ impl Site {
     pub fn beats(&self, number: usize) -> Vec<Arc<Exchange>> {
         let mut watch = self.server.watch();
         let taken = |exchange: &Exchange| exchange.operation == Operation::Heartbeat && exchange.status == 200;
-        let mut next = || self.block(watch.next(taken)).unwrap_or_else(|why| panic!("a heartbeat: {why}; {:#}", self.says()));
+        let mut next =
+            || self.block(watch.next(taken)).unwrap_or_else(|why| panic!("a heartbeat: {why}; {:#}", self.says()));
         (0..number).map(|_| next()).collect()
     }
 
@@ -253,7 +253,8 @@ impl Site {
     /// One number of `GET /metrics`.
     pub fn counted(&self, name: &str) -> u64 {
         let (_, text) = self.device.agent().request("GET", "/metrics", &[], b"");
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix([' ', '_'])?.split(' ').next_back());
+        let value =
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix([' ', '_'])?.split(' ').next_back());
         let value = value.unwrap_or_else(|| panic!("{name} is not in {text}"));
         value.parse::<f64>().map(|value| value as u64).expect("a number")
     }

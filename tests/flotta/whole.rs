@@ -59,7 +59,8 @@ fn a_pod_of_the_servers_runs_with_its_contents_is_replaced_and_goes_with_the_dev
     let name = format!("web-{tag}");
     let second = format!("localhost/flotta-test/{tag}:2");
     let _traces = Traces { podman: podman.clone(), id: ID.into(), image: second.clone() };
-    let (code, answer) = podman.call("POST", &format!("images/{}/tag?repo=localhost/flotta-test/{tag}&tag=2", encoded(image())), None);
+    let (code, answer) =
+        podman.call("POST", &format!("images/{}/tag?repo=localhost/flotta-test/{tag}&tag=2", encoded(image())), None);
     assert_eq!(code, 201, "{answer}");
     std::fs::create_dir(site.file("host")).expect("made");
     let host = site.file("host").display().to_string();
@@ -70,7 +71,9 @@ fn a_pod_of_the_servers_runs_with_its_contents_is_replaced_and_goes_with_the_dev
     site.join(quick(), json!([web(&name, image(), &host)]));
 
     let running = site.until_workload(&name, "running");
-    site.wait(Operation::Heartbeat, "running", |beat| beat.content()["workloads"] == json!([{ "name": name, "status": "running" }]));
+    site.wait(Operation::Heartbeat, "running", |beat| {
+        beat.content()["workloads"] == json!([{ "name": name, "status": "running" }])
+    });
     until_true("it said what it saw", || lines(&out).len() == 1);
     assert_eq!(lines(&out), ["hello|s3cret"]);
     let owned = format!("project-flotta.io/name={name}");
@@ -86,11 +89,17 @@ fn a_pod_of_the_servers_runs_with_its_contents_is_replaced_and_goes_with_the_dev
 
     // A ConfigMap's content is part of the version; no version of the device moves with it.
     site.server.set_config_map("default", "texts", texts("goodbye"));
-    let changed = site.device.agent().until(&name, "the new content", |one| one["state"] == "running" && one["hash"] != running["hash"]);
+    let changed = site
+        .device
+        .agent()
+        .until(&name, "the new content", |one| one["state"] == "running" && one["hash"] != running["hash"]);
     until_true("it said what it saw", || lines(&out).len() == 2);
     assert_eq!(lines(&out)[1], "goodbye|s3cret");
     site.server.set_workloads(ID, json!([web(&name, &second, &host)]));
-    let replaced = site.device.agent().until(&name, "the new image", |one| one["state"] == "running" && one["hash"] != changed["hash"]);
+    let replaced = site
+        .device
+        .agent()
+        .until(&name, "the new image", |one| one["state"] == "running" && one["hash"] != changed["hash"]);
     assert_ne!(replaced["hash"], running["hash"]);
     until_true("the old ones are gone", || podman.pods(&owned).len() == 1);
     assert_ne!(podman.pods(&owned)[0]["Id"], pods[0]["Id"]);
