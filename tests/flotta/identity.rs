@@ -364,9 +364,11 @@ fn a_server_that_refuses_every_certificate_is_not_asked_for_more_and_more_of_the
     let before = of_workload(&site, "w");
     // As where the server's clock, or what it checks, is wrong: heartbeats are taken all the same.
     site.server.fault(Operation::Get, Fault::status(401).for_ever());
-    site.beats(12);
+    let mut watch = site.server.watch();
+    let begin = site.server.clock().now_ms();
+    site.block(watch.next(|exchange| exchange.at_ms >= begin + 8_000)).expect("it goes on");
     let made = site.counted("flotta_server_certificates");
-    assert!(made <= 6, "{made} certificates within 12 heartbeats");
+    assert!(made <= 5, "{made} certificates within 8 s; waits between renewals double from 2 s");
     site.server.clear_faults();
     site.hurried(Operation::Get, "taken", |get| get.status == 200);
     site.until_well();

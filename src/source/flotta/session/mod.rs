@@ -192,6 +192,11 @@ pub struct Session {
     beat: Pace,
     control: Pace,
     renew_at: Option<Mono>,
+    /// Certificates received since one was last good for the configuration: a server that refuses each of them there (its
+    /// clock, its CA) takes their heartbeats all the same.
+    unproven: u32,
+    /// No certificate is asked for with the device's own before this.
+    not_before: Mono,
     hardware: bool,
     amount: Amount,
     allowance: Allowance,
@@ -217,6 +222,8 @@ impl Session {
             beat: pace(often, 4),
             control: pace(often, 5),
             renew_at: None,
+            unproven: 0,
+            not_before: Mono(0),
             hardware: true,
             amount: Amount::Full,
             allowance: Allowance::new(),
@@ -301,6 +308,7 @@ impl Session {
 
     /// Something outside changed that failures may have come from: the wall clock, a file, a person asks.
     pub fn hurry(&mut self, now: Mono) {
+        self.not_before = now;
         for pace in [&mut self.enrol, &mut self.renew, &mut self.get, &mut self.beat, &mut self.control] {
             if pace.failures > 0 && pace.next.is_some() {
                 pace.hurry(now);
@@ -315,6 +323,7 @@ impl Session {
             && self.enrol.is_due(now)
             // A renewal is under way: one request for a certificate at a time.
             && self.renew.flying.is_none()
+            && (enrolling.step != Step::Renew || self.not_before <= now)
         {
             self.enrol.begin(now);
             all.push(match enrolling.step {
@@ -327,7 +336,8 @@ impl Session {
             return all;
         }
         let renewing = self.enrolling.is_some() || self.proving.is_some() || self.renew.flying.is_some();
-        if !renewing && (self.renew.is_due(now) || (self.renew.next.is_none() && self.renewal_is_due(now))) {
+        let allowed = !renewing && self.not_before <= now;
+        if allowed && (self.renew.is_due(now) || (self.renew.next.is_none() && self.renewal_is_due(now))) {
             self.renew.begin(now);
             all.push(Exchange::Renew);
         }
@@ -357,12 +367,16 @@ impl Session {
     /// When [`Session::next`] has something, if nothing else happens.
     #[must_use]
     pub fn wake(&self) -> Option<Mono> {
-        let enrol = self.enrolling.is_some().then_some(&self.enrol);
+        let due = |pace: &Pace| pace.next.filter(|_| pace.flying.is_none());
+        let enrol = self.enrolling.as_ref().and_then(|enrolling| {
+            let renews = enrolling.step == Step::Renew;
+            due(&self.enrol).map(|at| if renews { at.max(self.not_before) } else { at })
+        });
         let works = [&self.get, &self.beat, &self.control];
-        let paces = enrol.into_iter().chain(works.into_iter().filter(|_| self.registered));
-        let next = paces.filter(|pace| pace.flying.is_none()).filter_map(|pace| pace.next).min();
+        let next = enrol.into_iter().chain(works.into_iter().filter(|_| self.registered).filter_map(due)).min();
         let idle = self.enrolling.is_none() && self.proving.is_none() && self.renew.flying.is_none();
         let renewal = self.renew.next.or(self.renew_at).filter(|_| self.registered && idle);
+        let renewal = renewal.map(|at| at.max(self.not_before));
         next.into_iter().chain(renewal).min()
     }
 
@@ -496,6 +510,7 @@ impl Session {
         match answer {
             Answer::Accepted => {
                 self.get.succeed(Some(self.period), now);
+                (self.unproven, self.not_before) = (0, Mono(0));
                 return self.trusted(now);
             }
             Answer::Status(401) => return self.unauthorized(now),
@@ -603,6 +618,12 @@ impl Session {
 
     /// Begins to work with a certificate of its own; `proving`: it has not worked yet (and whether there is one before it).
     fn work(&mut self, proving: Option<bool>, now: Mono) {
+        if self.holds {
+            // The first is asked for at once, those after it later and later.
+            let doubled = RENEWAL.0.saturating_mul(1_u32.checked_shl(self.unproven).unwrap_or(u32::MAX));
+            self.unproven = self.unproven.saturating_add(1);
+            self.not_before = now.plus(doubled.min(RENEWAL.1));
+        }
         self.enrolling = None;
         self.enrol.stop();
         self.registered = true;
