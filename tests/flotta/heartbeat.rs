@@ -72,6 +72,10 @@ fn events_come_once_each_and_in_order_also_those_of_an_outage_and_of_before_a_ki
     site.until_state("unreachable");
     super::device::until_true("the events are stored", || site.counted("flotta_server_events_waiting") >= 2);
     let waiting = site.counted("flotta_server_events_waiting");
+    super::device::until_true("the gate is closed on disk", || {
+        let stored = std::fs::read_to_string(site.file("state/truths.json")).unwrap_or_default();
+        stored.contains("false") && !stored.contains("true")
+    });
     super::device::until_true("the events are on disk", || {
         let stored = std::fs::read_to_string(site.file("state/server-events.json")).unwrap_or_default();
         stored.matches("workload w is").count() as u64 == waiting
