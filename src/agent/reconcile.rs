@@ -190,6 +190,8 @@ impl Loop {
         self.voice.board.set_problems("manifests", problems.clone());
         match news {
             News::Manifests(update) => self.saver.save(object::MANIFESTS, &update.stored),
+            // Removed: the Secrets of then do not stay behind.
+            News::Flotta(update) if update.stored.is_none() => self.saver.save_alone(object::FLOTTA, &update.stored),
             News::Flotta(update) => self.saver.save(object::FLOTTA, &update.stored),
         }
         self.reconciler.handle(Input::Desired(Box::new(desired)), now);

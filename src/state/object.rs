@@ -107,6 +107,14 @@ pub fn store<T: Serialize>(dir: &Path, name: &str, object: &T) -> io::Result<()>
     store_sealed(dir, name, &seal(object)?)
 }
 
+/// Removes the generation before, durably.
+pub(super) fn forget_previous(dir: &Path, name: &str) -> io::Result<()> {
+    match std::fs::remove_file(previous_of(&path_of(dir, name))) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(why),
+        _ => File::open(dir)?.sync_all(),
+    }
+}
+
 pub(super) fn store_sealed(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let path = path_of(dir, name);
     replace(&path, bytes, Some(&previous_of(&path)))

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::clock;
 use crate::model::time::Mono;
 
-use super::object::{seal, store_sealed};
+use super::object::{forget_previous, seal, store_sealed};
 
 /// An object is written at most this often (SPEC "Scheduler").
 pub const SPACING: Duration = Duration::from_secs(1);
@@ -74,6 +74,8 @@ struct Queue {
 #[derive(Debug, Default)]
 struct Object {
     due: Option<Vec<u8>>,
+    /// The generation before what is due must not stay.
+    alone: bool,
     written: Option<Vec<u8>>,
     at: Option<Mono>,
 }
@@ -127,6 +129,12 @@ impl Saver {
         self.shared.save(name, object);
     }
 
+    /// As [`Saver::save`], and the generation before is removed: what it holds is nobody's any more.
+    pub fn save_alone<T: Serialize>(&self, name: &str, object: &T) {
+        self.shared.queue().objects.entry(name.to_owned()).or_default().alone = true;
+        self.shared.save(name, object);
+    }
+
     /// For another part of the agent.
     #[must_use]
     pub fn hand(&self) -> Saves {
@@ -162,11 +170,17 @@ fn run(shared: &Shared, dir: &std::path::Path, report: &Report) {
         let now = clock::mono();
         match next(&queue, now) {
             Next::Write(name) => {
-                let Some(bytes) = queue.objects.get_mut(&name).and_then(|object| object.due.take()) else { continue };
+                let Some(object) = queue.objects.get_mut(&name) else { continue };
+                let Some(bytes) = object.due.take() else { continue };
+                let alone = std::mem::take(&mut object.alone);
                 drop(queue);
-                let result = store_sealed(dir, &name, &bytes);
+                let result = store_sealed(dir, &name, &bytes)
+                    .and_then(|()| if alone { forget_previous(dir, &name) } else { Ok(()) });
                 queue = shared.queue();
                 let failed = result.is_err();
+                if let Some(object) = queue.objects.get_mut(&name) {
+                    object.alone |= alone && failed;
+                }
                 settle(&mut queue, &name, bytes, result, report);
                 if failed && queue.ending {
                     return;

@@ -36,6 +36,18 @@ fn a_file_damaged_at_any_byte_gives_the_generation_before_it() {
 }
 
 #[test]
+fn what_is_stored_alone_leaves_nothing_of_what_was_there_before() {
+    let dir = tempfile::tempdir().expect("a directory");
+    store(dir.path(), "x", &"a secret").expect("stored");
+    store(dir.path(), "x", &"a secret still").expect("stored");
+    let saver = Saver::start(dir.path().to_path_buf(), Box::new(|_| {})).expect("a thread");
+    saver.save_alone("x", &"nothing");
+    saver.end();
+    assert_eq!(files(dir.path()), ["x.json"]);
+    assert_eq!(load::<String>(dir.path(), "x"), (Some("nothing".into()), None));
+}
+
+#[test]
 fn a_power_cut_between_the_two_renames_loses_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     store(dir.path(), "x", &1).expect("stored");

@@ -17,8 +17,14 @@ mod processes;
 #[allow(dead_code, reason = "each test program uses its part")]
 mod service;
 #[path = "../flotta/site.rs"]
-#[allow(dead_code, reason = "each test program uses its part")]
+#[allow(dead_code, unused_imports, reason = "each test program uses its part")]
 mod site;
+#[path = "../flotta/tools.rs"]
+#[allow(dead_code, reason = "each test program uses its part")]
+mod tools;
+#[path = "../flotta/wanted.rs"]
+#[allow(dead_code, reason = "each test program uses its part")]
+mod wanted;
 
 mod answers;
 mod capture;

@@ -32,12 +32,12 @@ fn record() -> Vec<Sent> {
     site.wait(Operation::Heartbeat, "with hardware and workloads", |beat| {
         beat.content()["hardware"].is_object() && told(beat.content(), "workloads")
     });
-    site.forget_seen();
+    site.onwards();
     site.server.fault(Operation::Get, Fault::status(401));
     site.answered(Operation::Registration, 200);
     site.server.fault(Operation::Get, Fault::status(404));
     site.answered(Operation::Control, 200);
-    site.forget_seen();
+    site.onwards();
     // Refused again and again it carries less.
     for _ in 0..3 {
         site.server.fault(Operation::Heartbeat, Fault::status(500));

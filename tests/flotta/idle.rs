@@ -14,7 +14,7 @@ fn a_quiet_device_writes_nothing_and_keeps_its_one_connection() {
     let (stored, writes) = (files(&site.file("state")), site.counted("flotta_state_writes"));
     let (counts, clients, logged) =
         (site.server.counts(), site.counted("flotta_server_clients"), site.device.agent().logged());
-    site.beats(6);
+    site.beats(4);
     assert_eq!(files(&site.file("state")), stored);
     assert_eq!(site.counted("flotta_state_writes"), writes);
     assert_eq!((site.server.counts(), site.counted("flotta_server_clients")), (counts, clients));

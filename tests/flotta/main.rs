@@ -15,7 +15,10 @@ mod processes;
 #[path = "../pods/service.rs"]
 mod service;
 mod site;
+mod tools;
+mod wanted;
 
+mod authority;
 mod configuration;
 mod cuts;
 mod faults;

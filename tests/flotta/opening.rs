@@ -11,7 +11,7 @@ fn a_device_that_starts_again_pays_for_one_handshake() {
     site.answered(Operation::Heartbeat, 200);
     site.until_state("connected");
     site.device.terminate();
-    site.forget_seen();
+    site.onwards();
     let before = site.server.counts();
     site.start();
     site.answered(Operation::Get, 200);

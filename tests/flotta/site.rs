@@ -1,17 +1,18 @@
 //! A server, and a device that is configured for it.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flotta_standin::{Approval, End, Exchange, Fault, Gate, Operation, Options, Standin, Watch};
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::device::{Device, seconds};
+pub use super::tools::{Seen, files, side_by_side};
+pub use super::wanted::{gated, pod, quick};
 
 /// The device's id.
 pub const ID: &str = "toto";
@@ -158,7 +159,7 @@ impl Site {
     }
 
     /// What came before is behind all that is waited for from now on.
-    pub fn forget_seen(&mut self) {
+    pub fn onwards(&mut self) {
         self.start = self.server.watch();
         self.seen.borrow_mut().clear();
     }
@@ -303,57 +304,4 @@ fn has_null(value: &Value) -> bool {
 /// Who has to be asked.
 pub fn manual() -> Options {
     Options { approval: Approval::Manual, ..Options::default() }
-}
-
-/// Comes every second; its profile `load` has the condition `on`, true while the metric x is 1.
-pub fn quick() -> Value {
-    json!({
-        "heartbeat": { "period_seconds": 1 },
-        "profiles": [{ "name": "load", "conditions": [{ "name": "on", "expression": "x == 1" }] }],
-    })
-}
-
-/// A pod without a gate. Where there is no podman it is `error`.
-pub fn pod(name: &str) -> Value {
-    json!({
-        "name": name,
-        "kind": "pod",
-        "specification": { "containers": [{ "name": "c", "image": "localhost/none:1" }] },
-    })
-}
-
-/// A pod that waits for the metric x to be 1.
-pub fn gated(name: &str) -> Value {
-    let mut pod = pod(name);
-    pod["profiles"] = json!([{ "name": "load", "conditions": [{ "name": "on" }] }]);
-    pod
-}
-
-/// Every file below a directory: its time of change, its size and its mode.
-pub fn files(below: &Path) -> BTreeMap<PathBuf, (i64, i64, u64, u32)> {
-    let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(below).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let Ok(metadata) = std::fs::symlink_metadata(&path) else { continue };
-        if metadata.is_dir() {
-            found.extend(files(&path));
-        } else {
-            let seen = (metadata.mtime(), metadata.mtime_nsec(), metadata.len(), metadata.mode() & 0o7777);
-            found.insert(path, seen);
-        }
-    }
-    found
-}
-
-/// Each in a thread of its own, with a device of its own: they wait for different things.
-pub fn side_by_side<T: Send>(all: impl IntoIterator<Item = T>, test: impl Fn(T) + Sync) {
-    let test = &test;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = all.into_iter().map(|one| scope.spawn(move || test(one))).collect();
-        for thread in threads {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-    });
 }

@@ -108,5 +108,5 @@ fn a_pod_of_the_servers_runs_with_its_contents_is_replaced_and_goes_with_the_dev
     assert!(site.server.delete(ID));
     site.until_state("removed");
     until_true("nothing of it is left", || podman.named(&tag).is_empty());
-    assert!(site.workloads().is_empty());
+    until_true("nor in its status", || site.workloads().is_empty());
 }

@@ -15,7 +15,7 @@ use super::super::wire::message::{
 };
 use super::{Driver, Scope};
 use crate::clock;
-use crate::model::time::{Now, Wall};
+use crate::model::time::{Mono, Now, Wall};
 use crate::node::hardware::{self, Hardware};
 
 /// How often it is tried, while the device waits for its approval, whether a certificate could be kept: it costs a write.
@@ -60,10 +60,17 @@ enum Wanted {
     Changed(Option<Box<Hardware>>),
 }
 
-/// An exchange that is over.
-pub(super) struct Done {
+/// An exchange that began.
+#[derive(Clone, Copy)]
+pub(super) struct Begun {
     pub exchange: Exchange,
     pub epoch: u64,
+    pub at: Mono,
+}
+
+/// An exchange that is over.
+pub(super) struct Done {
+    pub begun: Begun,
     pub got: Got,
     pub sent: Sent,
 }
@@ -122,14 +129,8 @@ impl Driver {
 }
 
 /// Makes an exchange.
-pub(super) async fn make(
-    client: Client,
-    exchange: Exchange,
-    epoch: u64,
-    mut sent: Sent,
-    reading: Arc<Semaphore>,
-) -> Done {
-    let asked = match exchange {
+pub(super) async fn make(client: Client, begun: Begun, mut sent: Sent, reading: Arc<Semaphore>) -> Done {
+    let asked = match begun.exchange {
         Exchange::Get => Ok(Asked::Configuration),
         Exchange::Control => Ok(Asked::Control),
         Exchange::Enrol | Exchange::Register | Exchange::Renew | Exchange::Heartbeat => {
@@ -140,13 +141,13 @@ pub(super) async fn make(
         Ok(asked) => client.exchange(asked).await,
         Err(why) => Got::Unreachable(why),
     };
-    Done { exchange, epoch, got, sent }
+    Done { begun, got, sent }
 }
 
 /// An exchange that panicked is over all the same: one that never came back would hold up its kind for ever.
-pub(super) fn broken(exchange: Exchange, epoch: u64, why: &tokio::task::JoinError) -> Done {
+pub(super) fn broken(begun: Begun, why: &tokio::task::JoinError) -> Done {
     let got = Got::Unreachable(format!("an error of the agent itself, please report it: {why}"));
-    Done { exchange, epoch, got, sent: Sent { broken: true, ..Sent::default() } }
+    Done { begun, got, sent: Sent { broken: true, ..Sent::default() } }
 }
 
 async fn message(sent: &mut Sent, reading: &Arc<Semaphore>) -> Result<Asked, String> {

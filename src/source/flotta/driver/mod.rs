@@ -39,7 +39,7 @@ use crate::state::Saves;
 pub use clients::Files;
 
 use clients::Clients;
-use exchange::{Done, Sent};
+use exchange::{Begun, Done, Sent};
 use report::Report;
 
 /// How often it is looked whether a file that was missing has appeared.
@@ -141,6 +141,8 @@ struct Driver {
     hardware: Option<Hardware>,
     /// Newly registered: the server has to hear of the hardware once, asked for or not.
     introduce: bool,
+    /// When the server answered last.
+    answered: Mono,
     /// At most one reading of it at a time.
     reading: Arc<Semaphore>,
     /// When it was last tried whether a certificate could be kept.
@@ -186,6 +188,7 @@ impl Driver {
             spared: 0,
             hardware: None,
             introduce: false,
+            answered: Mono(0),
             reading: Arc::new(Semaphore::new(1)),
             probed: None,
             tasks: JoinSet::new(),
@@ -334,27 +337,26 @@ impl Driver {
     fn begin(&mut self, exchange: Exchange, now: Now) {
         let proving = self.store.candidate().is_some();
         let sent = self.sent(exchange, now);
-        let epoch = self.session.epoch();
+        let begun = Begun { exchange, epoch: self.session.epoch(), at: now.mono };
         self.registering |= exchange == Exchange::Register;
         match (self.clients.client(exchange, &self.store, proving), sent) {
             (Ok(client), Ok(sent)) => {
-                let make = tokio::spawn(exchange::make(client, exchange, epoch, sent, self.reading.clone()));
-                self.tasks
-                    .spawn(async move { make.await.unwrap_or_else(|why| exchange::broken(exchange, epoch, &why)) });
+                let make = tokio::spawn(exchange::make(client, begun, sent, self.reading.clone()));
+                self.tasks.spawn(async move { make.await.unwrap_or_else(|why| exchange::broken(begun, &why)) });
             }
-            (Err(why), Ok(sent)) => self.fail(exchange, epoch, why, sent),
-            (_, Err(why)) => self.fail(exchange, epoch, why, Sent::default()),
+            (Err(why), Ok(sent)) => self.fail(begun, why, sent),
+            (_, Err(why)) => self.fail(begun, why, Sent::default()),
         }
     }
 
     /// It cannot even be asked; told by the same way as all else, so that waits grow.
-    fn fail(&mut self, exchange: Exchange, epoch: u64, why: String, sent: Sent) {
+    fn fail(&mut self, begun: Begun, why: String, sent: Sent) {
         let got = Got::Unreachable(why);
-        self.tasks.spawn(async move { Done { exchange, epoch, got, sent } });
+        self.tasks.spawn(async move { Done { begun, got, sent } });
     }
 
     async fn done(&mut self, done: Done) {
-        let Done { exchange, epoch, got, sent } = done;
+        let Done { begun: Begun { exchange, epoch, at: begun }, got, sent } = done;
         let now = clock::now();
         self.registering &= exchange != Exchange::Register;
         let mut date = None;
@@ -384,8 +386,13 @@ impl Driver {
         let reached = match got {
             Got::Status { .. } => Some(true),
             Got::Aborted(_) => None,
+            // Others were answered while this one was under way: it is slow, and not away.
+            Got::Unreachable(_) if self.answered > begun => None,
             Got::Unreachable(_) => Some(false),
         };
+        if reached == Some(true) {
+            self.answered = now.mono;
+        }
         if matches!(got, Got::Unreachable(_)) {
             // Another attempt is another connection, and has another look at the files.
             self.clients.forget();

@@ -9,8 +9,8 @@ use crate::model::time::Wall;
 /// What is known of the exchanges so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    /// What is wrong now, by exchange.
-    troubles: BTreeMap<Exchange, String>,
+    /// What is wrong now, by exchange; and whether it is that the server was not reached.
+    troubles: BTreeMap<Exchange, (String, bool)>,
     last_error: Option<(Wall, String)>,
     last_contact: Option<Wall>,
     /// Whether the last exchange reached the server; `None`: there was none yet.
@@ -24,6 +24,8 @@ impl Report {
         self.reached = reached.or(self.reached);
         if reached == Some(true) {
             self.last_contact = Some(now);
+            // By another exchange, but reached it is.
+            self.troubles.retain(|_, (_, unreached)| !*unreached);
         }
         match trouble {
             None => {
@@ -32,7 +34,9 @@ impl Report {
             }
             Some(trouble) => {
                 self.last_error = Some((now, trouble.to_owned()));
-                self.troubles.insert(exchange, trouble.to_owned()).as_deref() != Some(trouble)
+                let unreached = reached == Some(false);
+                let before = self.troubles.insert(exchange, (trouble.to_owned(), unreached));
+                before.is_none_or(|(before, _)| before != trouble)
             }
         }
     }
@@ -71,7 +75,7 @@ impl Report {
             self.state = Some((state, now));
         }
         // In the order of the exchanges: what stands in the way of the others comes first.
-        let message = self.troubles.values().next().cloned();
+        let message = self.troubles.values().next().map(|(words, _)| words.clone());
         let status = ServerStatus {
             state: state.into(),
             message,
@@ -101,7 +105,8 @@ mod tests {
         assert!(!report.exchanged(Exchange::Get, Some(false), Some("no route"), Wall(4)), "known");
         let away = status(&mut report, 5);
         assert_eq!((away.state.as_str(), away.message.as_deref()), ("unreachable", Some("no route")));
-        report.exchanged(Exchange::Get, Some(true), None, Wall(9));
+        // Of another exchange than the one that failed: reached it is all the same.
+        report.exchanged(Exchange::Heartbeat, Some(true), None, Wall(9));
         let back = status(&mut report, 9);
         assert_eq!((back.state.as_str(), back.since, back.message), ("connected", Some(Wall(9)), None));
         assert_eq!((back.last_error.as_deref(), back.last_error_at), (Some("no route"), Some(Wall(4))));

@@ -121,6 +121,26 @@ async fn workloads_that_are_left_running_at_a_removal_are_told_of_when_the_serve
 }
 
 #[tokio::test]
+async fn one_slow_kind_of_exchange_does_not_make_the_server_unreachable() {
+    let mut bench = Bench::new();
+    let mut driver = bench.driver(false);
+    driver.session = Session::new(Holds::Proven, Duration::from_secs(60), 1, clock::mono());
+    let epoch = driver.session.epoch();
+    let asked = driver.session.next(clock::mono());
+    assert_eq!(asked, [Exchange::Get, Exchange::Heartbeat]);
+    let begun = |exchange| Begun { exchange, epoch, at: Mono(0) };
+    let got = Got::Status { status: 500, body: Vec::new().into(), cut: None, date: None };
+    driver.done(Done { begun: begun(Exchange::Get), got, sent: Sent::default() }).await;
+    let got = Got::Unreachable("no answer in time".into());
+    driver.done(Done { begun: begun(Exchange::Heartbeat), got, sent: Sent::default() }).await;
+    assert!(driver.report.is_reached(), "GET was answered while the heartbeat was under way");
+    let got = Got::Unreachable("no answer in time".into());
+    let later = Begun { exchange: Exchange::Get, epoch, at: clock::mono().plus(Duration::from_secs(1)) };
+    driver.done(Done { begun: later, got, sent: Sent::default() }).await;
+    assert!(!driver.report.is_reached());
+}
+
+#[tokio::test]
 async fn a_configuration_that_was_asked_for_before_the_removal_is_not_taken_after_it() {
     let mut bench = Bench::new();
     let mut driver = bench.driver(false);
@@ -128,7 +148,7 @@ async fn a_configuration_that_was_asked_for_before_the_removal_is_not_taken_afte
     let epoch = driver.session.epoch();
     let answer = |exchange, status, body: String| {
         let got = Got::Status { status, body: body.into(), cut: None, date: None };
-        Done { exchange, epoch, got, sent: Sent::default() }
+        Done { begun: Begun { exchange, epoch, at: clock::mono() }, got, sent: Sent::default() }
     };
     driver.session.next(clock::mono());
     driver.done(answer(Exchange::Heartbeat, 404, String::new())).await;

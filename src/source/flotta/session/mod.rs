@@ -423,6 +423,8 @@ impl Session {
                 self.enrol.flying = None;
                 self.enrol.hurry(now);
             }
+            // Too much at once, or too early: later it takes it.
+            Answer::Status(408 | 425 | 429) | Answer::Page(408 | 425 | 429) => self.enrol.fail(self.period, now),
             Answer::Status(400..=499) | Answer::Page(400..=499) => {
                 if let Answer::Status(400 | 422) | Answer::Page(400 | 422) = answer {
                     self.hardware = !self.hardware;
