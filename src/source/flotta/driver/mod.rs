@@ -2,8 +2,10 @@
 //! steps and the next thing that is due.
 
 mod clients;
+mod events;
 mod exchange;
 mod report;
+mod taking;
 #[cfg(test)]
 mod tests;
 
@@ -20,13 +22,13 @@ use super::client::{Got, Peer, Traffic};
 use super::desired::Scope;
 use super::heartbeat::Told;
 use super::heartbeat::events::Events;
-use super::identity::{Request, Store, Stored};
-use super::meaning::{Content, Meaning, meaning};
-use super::renewal::{Phase as Life, Receipt, Renewal, renewal};
-use super::session::{Answer, Exchange, Holds, Phase, Session, Verdict};
+use super::identity::Store;
+use super::meaning::{Content, meaning};
+use super::renewal::{Phase as Life, Renewal, renewal};
+use super::session::{Exchange, Holds, Phase, Session, Verdict};
 use super::tls::Time;
 use super::trusted_time::TrustedTime;
-use super::{Configured, Taken, Update};
+use super::{Configured, Update};
 use crate::board::Board;
 use crate::clock::{self, Steps};
 use crate::model::id::WorkloadId;
@@ -286,54 +288,6 @@ impl Driver {
         counts.not_after.store(u64::try_from(not_after).unwrap_or(0), Relaxed);
     }
 
-    /// A workload changed its state.
-    fn heard(&mut self, change: Result<status::Event, RecvError>) {
-        match change {
-            Ok(event) => {
-                if self.take_event(&event) {
-                    self.tell();
-                }
-            }
-            Err(RecvError::Lagged(_)) => self.catch_up(),
-            Err(RecvError::Closed) => {}
-        }
-    }
-
-    /// Hears what the board still has and this has not heard: all before the start, and after a burst.
-    fn catch_up(&mut self) {
-        let (recent, changes) = self.ports.board.follow();
-        self.changes = changes;
-        let oldest = recent.first().map_or(0, |event| event.seq);
-        let missed = oldest.saturating_sub(self.seen.saturating_add(1));
-        self.events.lose(missed);
-        let heard = recent.iter().fold(missed > 0, |heard, event| self.take_event(event) | heard);
-        if heard {
-            self.tell();
-        }
-    }
-
-    /// Whether it is one for the server.
-    fn take_event(&mut self, event: &status::Event) -> bool {
-        if event.seq <= self.seen {
-            return false;
-        }
-        self.seen = event.seq;
-        let Ok(id) = WorkloadId::try_new(&event.namespace, &event.name) else { return false };
-        if !self.known.contains(&id) {
-            return false;
-        }
-        if event.to.is_none() && !self.configured.workloads().any(|assigned| *assigned == id) {
-            self.known.remove(&id);
-        }
-        self.events.push(event);
-        true
-    }
-
-    fn tell(&mut self) {
-        self.ports.saves.save(EVENTS, &self.events);
-        self.session.changed(clock::mono());
-    }
-
     fn begin(&mut self, exchange: Exchange, now: Now) {
         let proving = self.store.candidate().is_some();
         let sent = self.sent(exchange, now);
@@ -425,111 +379,6 @@ impl Driver {
             // What fails again stands in `unsaved` again.
             let _ = self.store.save();
         }
-    }
-
-    fn take_certificate(
-        &mut self,
-        meaning: &mut Meaning,
-        certificate: &str,
-        request: Option<&Request>,
-        date: Option<Wall>,
-        now: Now,
-    ) {
-        let Some(request) = request else { return };
-        let receipt = Receipt::new(date, &self.time.lock(), &self.boot, now);
-        match self.store.put(request, certificate, receipt) {
-            Ok(stored) => {
-                self.ports.counts.certificates.fetch_add(1, Relaxed);
-                if let Stored::InMemory(why) = stored {
-                    tracing::error!("{why}");
-                }
-                tracing::info!("a new certificate was received");
-                self.report.forget(&[Exchange::Enrol, Exchange::Register, Exchange::Renew]);
-            }
-            Err(why) => {
-                meaning.answer = Answer::Unusable;
-                meaning.trouble = Some(format!("the server's certificate for this device is not usable: {why}"));
-            }
-        }
-    }
-
-    async fn take_configuration(&mut self, meaning: &mut Meaning, message: serde_json::Value) {
-        match self.configured.take(message).await {
-            Taken::Same => {}
-            Taken::New(update) => {
-                self.ports.counts.configurations.fetch_add(1, Relaxed);
-                self.known.extend(self.configured.workloads().cloned());
-                self.session.set_period(self.configured.period());
-                self.session.reconfigured();
-                tracing::info!(
-                    version = update.version,
-                    workloads = update.desired.workloads.len(),
-                    "a new configuration"
-                );
-                self.update(*update).await;
-            }
-            Taken::Unusable(why) => {
-                meaning.answer = Answer::Unusable;
-                meaning.trouble = Some(why);
-            }
-        }
-    }
-
-    async fn update(&self, update: Update) {
-        // The loop is gone: the agent ends.
-        let _ = self.ports.updates.send(update).await;
-    }
-
-    /// What became of the events and the hardware that a heartbeat carried.
-    fn delivered(&mut self, answer: Answer, sent: &Sent) {
-        if answer == Answer::Accepted {
-            self.hardware = sent.hardware.clone().or(self.hardware.take());
-            self.introduce &= sent.hardware.is_none();
-        }
-        self.carrying &= sent.batch.is_none() && !sent.broken;
-        let Some((batch, before)) = &sent.batch else {
-            self.spared = self.spared.saturating_add(u32::from(answer == Answer::Accepted && sent.least));
-            if self.spared >= GIVE_UP {
-                // Without them it took the heartbeat, each time: it will never take them.
-                self.spared = 0;
-                self.events.give_up(&self.events.batch(), 0);
-                self.ports.saves.save(EVENTS, &self.events);
-            }
-            return;
-        };
-        if answer == Answer::Accepted && !batch.events.is_empty() {
-            self.spared = 0;
-        }
-        let since = self.events.dropped().saturating_sub(*before);
-        match answer {
-            // The server makes its events before it writes the status, which is what fails with 500.
-            Answer::Accepted | Answer::Status(500) => self.events.delivered(batch, since),
-            _ => return,
-        }
-        self.ports.saves.save(EVENTS, &self.events);
-        if self.events.waiting() > 0 {
-            self.session.changed(clock::mono());
-        }
-    }
-
-    async fn removed(&mut self) {
-        self.report.forget(&[Exchange::Get, Exchange::Heartbeat, Exchange::Control, Exchange::Renew]);
-        self.clients.forget();
-        self.hardware = None;
-        self.events = Events::default();
-        self.ports.saves.save(EVENTS, &self.events);
-        // Those that go on are told of once the server knows the device again.
-        self.known = match self.setting.leave {
-            true => self.configured.workloads().cloned().collect(),
-            false => std::collections::BTreeSet::new(),
-        };
-        if self.setting.leave {
-            tracing::warn!("the server has removed this device; its workloads go on (remote.on_removal: leave)");
-            return;
-        }
-        tracing::warn!("the server has removed this device: its workloads are stopped (remote.on_removal: stop)");
-        let update = self.configured.clear();
-        self.update(update).await;
     }
 }
 
