@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::session::Answer;
 use super::*;
 use crate::model::status::{Reason, State};
 use crate::source::flotta::desired::{Settings, StoredConfiguration};
