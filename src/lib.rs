@@ -4,15 +4,16 @@
 //! next wake-up". What it reads and writes:
 //!
 //! ```text
-//!  source/  manifests ──── desired ─────────┐                            ┌─► executor/  one call per workload at a time
+//!  source/  manifests, flotta ── desired ───┐                            ┌─► executor/  one call per workload at a time
 //!  mqtt/, http/ ─► intake ─► gates ─────────┼─► scheduler: plan ─► steps ┘        │ outcomes, events, lists
 //!  executor/ ───── observed ────────────────┘        └─► statuses ─► board ─► http/, mqtt/ (retained), state/
 //! ```
 //!
 //! - No I/O and no clock: [`model`], [`condition`], [`gates`], [`scheduler`]. The line that decides a workload is in
 //!   [`scheduler::decide`].
-//! - Thin shells: [`source`] (files in), [`executor`] (processes), [`mqtt`], [`http`], [`state`] (the only place that
-//!   writes state), [`clock`] (the only place that asks for the time).
+//! - Thin shells: [`source`] (files and a server in; what an answer of the server means, [`source::flotta::session`], is
+//!   pure), [`executor`] (processes), [`mqtt`], [`http`], [`state`] (the only place that writes state), [`clock`] (the only
+//!   place that asks for the time), [`node`] (what the machine is made of).
 //! - [`agent`] puts them together; [`cli`] and [`config`] are how people meet it.
 #![forbid(unsafe_code)]
 

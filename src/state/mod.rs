@@ -6,6 +6,7 @@
 //!              device.key      32 random bytes: secrets enter a workload's public hash by HMAC with it
 //!              <object>.json   one object each, checksummed; <object>.json.1 is the generation before
 //!              identity/       the device's certificates towards a Flotta server: a.json and b.json, one object each
+//!              identity/       the device's certificates and keys towards the server, two slots
 //!              run/            endpoints, and what the shell executor keeps of its runs
 //! ```
 //! Directories are 0700 and files 0600. An object is written beside, fsynced, renamed into place and the directory
