@@ -118,7 +118,8 @@ fn refused(exchange: Exchange, status: u16, body: &[u8], device: &str) -> Meanin
             "401: the certificate was not signed by this server's CA: take CERT and KEY of this server".into()
         }
         (Exchange::Register, Answer::Status(404)) => {
-            format!("{device} waits for approval: approve its EdgeDeviceSignedRequest on the server")
+            let words = "waits for approval: approve its EdgeDeviceSignedRequest on the server (the registration's 404)";
+            return failed(answer, format!("{device} {words}"));
         }
         (Exchange::Register, Answer::Status(500)) => format!(
             "500: if it does not pass, {device} was registered before and its certificate is lost: an administrator has to delete the EdgeDevice {device}, or to set its label edgedeviceSignedRequest=true"

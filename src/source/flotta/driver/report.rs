@@ -6,6 +6,9 @@ use super::super::session::{Exchange, Phase};
 use crate::model::status::{CertificateStatus, ServerStatus};
 use crate::model::time::Wall;
 
+const REMOVED: &str =
+    "the server has removed this device; it asks to be enrolled again, ever more slowly (SIGHUP hurries it)";
+
 /// What is known of the exchanges so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
@@ -76,6 +79,7 @@ impl Report {
         }
         // In the order of the exchanges: what stands in the way of the others comes first.
         let message = self.troubles.values().next().map(|(words, _)| words.clone());
+        let message = message.or_else(|| (phase == Phase::Removed).then(|| REMOVED.to_owned()));
         let status = ServerStatus {
             state: state.into(),
             message,

@@ -70,6 +70,10 @@ pub struct Session {
     reduced: Option<Mono>,
     allowance: Allowance,
     period: Duration,
+    /// The first period is as much shorter, in 1/2048: devices that start together do not stay in step.
+    earlier: u32,
+    /// That first period is over, of the configuration's questions and of the heartbeats.
+    spread: [bool; 2],
 }
 
 impl Session {
@@ -97,6 +101,8 @@ impl Session {
             reduced: None,
             allowance: Allowance::new(),
             period,
+            earlier: u32::try_from(seed % 1024).unwrap_or(0),
+            spread: [false; 2],
         };
         match holds {
             Holds::Nothing => session.enrol_again(Why::First, now),
@@ -127,6 +133,12 @@ impl Session {
     #[must_use]
     pub fn period(&self) -> Duration {
         self.period
+    }
+
+    /// Until the next one of `kind` (0: the configuration, 1: heartbeat).
+    fn following(&mut self, kind: usize) -> Duration {
+        let first = self.spread.get_mut(kind).is_some_and(|spread| !std::mem::replace(spread, true));
+        self.period - if first { self.period / 2048 * self.earlier } else { Duration::ZERO }
     }
 
     /// What the server says about it, zero included.

@@ -38,7 +38,8 @@ struct Life {
 impl Life {
     fn new(holds: Holds) -> Life {
         let now = Mono(1_000_000);
-        Life { session: Session::new(holds, PERIOD, 7, now), now, flying: BTreeMap::new() }
+        // A seed by which the first period is a whole one.
+        Life { session: Session::new(holds, PERIOD, 1024, now), now, flying: BTreeMap::new() }
     }
 
     /// Sends what is due; goes on in time to what is due next if nothing is.
@@ -308,6 +309,24 @@ fn changes_are_told_at_once_and_a_flood_of_them_is_limited() {
     life.now = life.now.plus(Duration::from_secs(2));
     life.session.changed(life.now);
     assert_eq!(life.session.next(life.now), [Exchange::Heartbeat], "after quiet it is told at once");
+}
+
+#[test]
+fn devices_that_start_together_do_not_stay_in_step() {
+    let phases: BTreeSet<u64> = (0..100)
+        .map(|seed| {
+            let mut session =
+                Session::new(Holds::Proven, PERIOD, u64::wrapping_mul(seed, 0x9e37_79b9_7f4a_7c15), Mono(0));
+            for round in 0..3 {
+                let asked = session.next(session.wake().expect("due"));
+                assert_eq!(asked, [Exchange::Get, Exchange::Heartbeat], "both at a time, round {round}");
+                let (now, epoch) = (session.get.began, session.epoch());
+                asked.into_iter().for_each(|exchange| drop(session.answered(exchange, Answer::Accepted, epoch, now)));
+            }
+            session.wake().expect("due").0 % u64::try_from(PERIOD.as_millis()).expect("small")
+        })
+        .collect();
+    assert!(phases.len() > 80, "{phases:?}");
 }
 
 #[test]

@@ -41,7 +41,8 @@ impl Session {
         self.admits(answer);
         match answer {
             Answer::Accepted => {
-                self.get.succeed(Some(self.period), now);
+                let period = self.following(0);
+                self.get.succeed(Some(period), now);
                 return self.trusted(now);
             }
             Answer::Status(401) => {
@@ -72,7 +73,8 @@ impl Session {
                     self.amount = Amount::Full;
                     self.reduced = None;
                 }
-                self.beat.succeed(Some(self.period), now);
+                let period = self.following(1);
+                self.beat.succeed(Some(period), now);
                 return if self.admitted { self.trusted(now) } else { None };
             }
             Answer::Status(404) => return Some(self.remove(now)),
