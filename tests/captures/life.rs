@@ -100,7 +100,8 @@ pub struct Life {
 impl Life {
     pub fn new(holds: Holds, before: &[(Exchange, Answer)]) -> Life {
         let now = Mono(1_000_000);
-        let mut life = Life { session: Session::new(holds, PERIOD, 7, now), now, under_way: Vec::new() };
+        // A seed by which the first period is a whole one.
+        let mut life = Life { session: Session::new(holds, PERIOD, 1024, now), now, under_way: Vec::new() };
         for (exchange, answer) in before {
             life.reach(*exchange);
             life.answer(*exchange, *answer);
