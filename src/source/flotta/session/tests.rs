@@ -321,7 +321,9 @@ fn devices_that_start_together_do_not_stay_in_step() {
                 let asked = session.next(session.wake().expect("due"));
                 assert_eq!(asked, [Exchange::Get, Exchange::Heartbeat], "both at a time, round {round}");
                 let (now, epoch) = (session.get.began, session.epoch());
-                asked.into_iter().for_each(|exchange| drop(session.answered(exchange, Answer::Accepted, epoch, now)));
+                for exchange in asked {
+                    session.answered(exchange, Answer::Accepted, epoch, now);
+                }
             }
             session.wake().expect("due").0 % u64::try_from(PERIOD.as_millis()).expect("small")
         })
