@@ -234,13 +234,13 @@ impl Session {
             self.control.begin(now);
             all.push(Exchange::Control);
         }
-        // One wake-up of the radio for both.
-        let soon = now.plus(self.period / 4);
-        let together = |a: &Pace, b: &Pace| a.is_due(now) && b.failures == 0 && b.is_due(soon);
-        let (get, beat) = (
-            self.get.is_due(now) || together(&self.beat, &self.get),
-            self.beat.is_due(now) || together(&self.get, &self.beat),
-        );
+        // One wake-up of the radio for both: after a heartbeat out of turn they come together again with the next question.
+        let quarter = self.period / 4;
+        let well = |pace: &Pace| pace.failures == 0 && pace.flying.is_none();
+        let get =
+            self.get.is_due(now) || (self.beat.is_due(now) && well(&self.get) && self.get.is_due(now.plus(quarter)));
+        let due = self.get.is_due(now) && well(&self.get) && well(&self.beat) && self.beat.next.is_some();
+        let beat = self.beat.is_due(now) || (due && now.since(self.beat.began) >= quarter);
         if get {
             self.get.begin(now);
             all.push(Exchange::Get);

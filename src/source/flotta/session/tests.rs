@@ -312,6 +312,22 @@ fn changes_are_told_at_once_and_a_flood_of_them_is_limited() {
 }
 
 #[test]
+fn after_a_heartbeat_out_of_turn_both_come_together_again() {
+    let mut life = Life::registered();
+    life.now = life.now.plus(PERIOD / 2);
+    life.session.changed(life.now);
+    assert_eq!(life.session.next(life.now), [Exchange::Heartbeat]);
+    life.session.answered(Exchange::Heartbeat, Answer::Accepted, life.session.epoch(), life.now);
+    for _ in 0..3 {
+        life.now = life.session.wake().expect("due");
+        assert_eq!(life.session.next(life.now), [Exchange::Get, Exchange::Heartbeat]);
+        for exchange in [Exchange::Get, Exchange::Heartbeat] {
+            life.session.answered(exchange, Answer::Accepted, life.session.epoch(), life.now);
+        }
+    }
+}
+
+#[test]
 fn devices_that_start_together_do_not_stay_in_step() {
     let phases: BTreeSet<u64> = (0..100)
         .map(|seed| {
