@@ -22,8 +22,10 @@ pub mod board;
 pub mod check;
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod condition;
 pub mod config;
+pub mod cron;
 pub mod executor;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -3,6 +3,7 @@
 //! Times come in as arguments ([`time::Now`]); what a user sees is in [`status`], and every reason that a status can give
 //! is one variant of [`status::Reason`].
 
+pub mod command;
 pub mod desired;
 pub mod hidden;
 pub mod id;

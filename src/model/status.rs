@@ -74,6 +74,8 @@ pub enum Reason {
     ConditionFalse,
     /// `inactive`: the device has no such profile or condition.
     UnknownProfile,
+    /// `inactive`: the device is locked.
+    Locked,
     /// `inactive`: the agent stops and was told to take its workloads along.
     ShuttingDown,
     /// `deploying`: a start was asked for or waits for its turn.
@@ -84,6 +86,8 @@ pub enum Reason {
     Adopted,
     /// `running`: told to stop, still there.
     Stopping,
+    /// `ready`: waits for its next time.
+    CronWait,
     /// `ready`: its image is on its way.
     ImagePull,
     /// `degraded`: some of its containers have ended.
@@ -112,14 +116,16 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for docs and tests.
-    pub const ALL: [Reason; 19] = [
+    pub const ALL: [Reason; 21] = [
         Reason::ConditionFalse,
         Reason::UnknownProfile,
+        Reason::Locked,
         Reason::ShuttingDown,
         Reason::Starting,
         Reason::Running,
         Reason::Adopted,
         Reason::Stopping,
+        Reason::CronWait,
         Reason::ImagePull,
         Reason::ContainerDown,
         Reason::BackOff,

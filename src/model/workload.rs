@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::id::WorkloadId;
 use super::pod::PodJob;
 use super::profile::ProfileRef;
+use crate::cron::Schedule;
 
 /// What carries a workload out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -59,24 +60,65 @@ pub enum RestartPolicy {
     Never,
 }
 
-/// How long to wait before a start is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How long to wait before a start is tried again. It never ends: there is no last try.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Retry {
-    /// The same interval each time; never below one second.
+    /// The same interval each time; never below [`Retry::LEAST`].
     Constant(Duration),
+    /// Longer each time, up to a cap.
+    Exponential(Exponential),
+}
+
+/// A wait that grows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exponential {
+    /// After the first failure.
+    pub initial: Duration,
+    /// Each is this many times the one before; at least 1.
+    pub multiplier: f64,
+    /// Each is drawn from this share around it, both ways: 0 (not at all) to below 1.
+    pub randomization: f64,
+    /// No wait is longer before it is drawn.
+    pub max: Duration,
 }
 
 impl Retry {
     /// What SPEC gives where nothing is said: 20 s.
     pub const DEFAULT: Retry = Retry::Constant(Duration::from_secs(20));
+    /// No wait is shorter, whatever is written.
+    pub const LEAST: Duration = Duration::from_secs(1);
 
-    /// The wait after the given number of failures in a row (the first failure is 1).
+    /// The wait after the given number of failures in a row (the first failure is 1). `roll` is where in its share a
+    /// randomised one falls: 0 at the shortest, `u64::MAX` at the longest.
     #[must_use]
-    pub fn interval(&self, _failures: u32) -> Duration {
+    pub fn interval(&self, failures: u32, roll: u64) -> Duration {
         match self {
-            Retry::Constant(every) => (*every).max(Duration::from_secs(1)),
+            Retry::Constant(every) => (*every).max(Retry::LEAST),
+            Retry::Exponential(exponential) => exponential.interval(failures, roll).max(Retry::LEAST),
         }
     }
+}
+
+impl Exponential {
+    fn interval(&self, failures: u32, roll: u64) -> Duration {
+        let times = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
+        // Far beyond any cap it is infinite, and the cap is less.
+        let grown = self.initial.as_secs_f64() * self.multiplier.max(1.0).powi(times);
+        let base = grown.min(self.max.max(self.initial).as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "where in a share, not how many")]
+        let place = roll as f64 / u64::MAX as f64;
+        let share = self.randomization.clamp(0.0, 1.0);
+        Duration::try_from_secs_f64(base * (1.0 - share + 2.0 * share * place)).unwrap_or(self.max)
+    }
+}
+
+/// When a workload runs, if not all the time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cron {
+    /// The times.
+    pub schedule: Schedule,
+    /// Times that passed while no agent was there ask for one run.
+    pub catch_up: bool,
 }
 
 /// What the shell executor is to run.
@@ -143,8 +185,8 @@ pub struct Workload {
     pub annotations: BTreeMap<String, String>,
     /// Every one of these must be active; empty: always active.
     pub gates: Vec<ProfileRef>,
-    /// A crontab(5) line, as written.
-    pub cron: Option<String>,
+    /// When it runs; `None`: all the time.
+    pub cron: Option<Cron>,
     /// The wait between starts.
     pub retry: Retry,
     /// Whether an ended run is started again.

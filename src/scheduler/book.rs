@@ -239,13 +239,13 @@ impl Book {
     /// Counts a failure and plans the next try.
     pub fn note_failure(&mut self, reason: Reason, message: String, now: Now) {
         self.backoff.failures = self.backoff.failures.saturating_add(1);
-        self.backoff.until = Some(now.mono.plus(self.retry().interval(self.backoff.failures)));
+        self.backoff.until = Some(now.mono.plus(self.retry().interval(self.backoff.failures, u64::MAX / 2)));
         self.backoff.error = Some((reason, message));
     }
 
     /// Nobody answered: no failure of its own, and no reason to begin from scratch.
     pub fn note_unreachable(&mut self, message: String, now: Now) {
-        let until = now.mono.plus(doubled(self.backoff.unanswered).min(self.retry().interval(1)));
+        let until = now.mono.plus(doubled(self.backoff.unanswered).min(self.retry().interval(1, u64::MAX / 2)));
         self.backoff.unanswered = self.backoff.unanswered.saturating_add(1);
         self.backoff.until = self.backoff.until.max(Some(until));
         if self.backoff.error.is_none() {
@@ -312,7 +312,7 @@ impl Book {
         }
         if !end.cut_off {
             // The wait counts from the end itself, which may have been while no agent was there.
-            let interval = self.retry().interval(self.backoff.failures.max(1));
+            let interval = self.retry().interval(self.backoff.failures.max(1), u64::MAX / 2);
             // Nobody knows when: now.
             let at = if end.at.0 == 0 { now.wall } else { end.at };
             let ago = u64::try_from(now.wall.0.saturating_sub(at.0)).unwrap_or(0);

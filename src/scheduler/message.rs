@@ -154,6 +154,7 @@ fn sentence(book: &Book, facts: &Facts, reaches: &Reaches, gates: &Gates, now: N
     };
     match facts.reason {
         Reason::ConditionFalse | Reason::UnknownProfile => why(),
+        Reason::Locked | Reason::CronWait => String::new(),
         Reason::ShuttingDown => "the agent stops and takes its workloads along (workloads.on_exit: stop)".into(),
         Reason::Starting => format!("{}{}", starting(book), because()),
         Reason::Running => format!("runs since {}{}", started(book).clock(), because()),

@@ -132,7 +132,10 @@ fn a_full_configuration_becomes_three_workloads_with_their_gates_secrets_and_fil
     assert_eq!(desired.workloads.keys().map(WorkloadId::name).collect::<Vec<_>>(), ["wl-cron", "wl-k8s", "wl-pod"]);
 
     let wl_pod = workload(desired, "wl-pod");
-    assert_eq!((wl_pod.kind, wl_pod.rootless, wl_pod.cron.as_deref()), (Kind::Pod, false, None));
+    assert_eq!(
+        (wl_pod.kind, wl_pod.rootless, wl_pod.cron.as_ref().map(|cron| cron.schedule.expression())),
+        (Kind::Pod, false, None)
+    );
     assert_eq!(wl_pod.restart, RestartPolicy::Always);
     assert_eq!(wl_pod.labels, BTreeMap::from([("team".into(), "blue".into())]));
     let userns = ("io.podman.annotations.userns".into(), "keep-id".into());
@@ -147,7 +150,10 @@ fn a_full_configuration_becomes_three_workloads_with_their_gates_secrets_and_fil
     assert_eq!(spec["containers"][0]["image"], "quay.io/project-flotta/nginx:1.21.6");
 
     let wl_cron = workload(desired, "wl-cron");
-    assert_eq!((wl_cron.kind, wl_cron.rootless, wl_cron.cron.as_deref()), (Kind::Pod, true, Some("*/1 * * * *")));
+    assert_eq!(
+        (wl_cron.kind, wl_cron.rootless, wl_cron.cron.as_ref().map(|cron| cron.schedule.expression())),
+        (Kind::Pod, true, Some("*/1 * * * *"))
+    );
     assert_eq!(wl_cron.restart, RestartPolicy::Never);
     assert_eq!(pod(wl_cron).spec.containers[0].image, "quay.io/ctupangiu/cron-workload:latest");
 }

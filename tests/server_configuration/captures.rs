@@ -103,7 +103,10 @@ fn the_other_kinds_come_as_they_are_asked_for() {
     let k8s = workload(&outcome, "wl-k8s");
     assert!(matches!(&k8s.payload, Payload::Kube(spec) if spec["containers"][0]["name"] == "nginx"), "{k8s:?}");
     let cron = workload(&outcome, "wl-cron");
-    assert_eq!((cron.cron.as_deref(), cron.rootless, cron.restart), (Some("*/1 * * * *"), true, RestartPolicy::Never));
+    assert_eq!(
+        (cron.cron.as_ref().map(|cron| cron.schedule.expression()), cron.rootless, cron.restart),
+        (Some("*/1 * * * *"), true, RestartPolicy::Never)
+    );
 }
 
 #[test]

@@ -7,11 +7,12 @@ use super::device::DeviceDoc;
 use super::document::{self, Body, Document, DocumentKey, DocumentKind};
 use super::workload::WorkloadDoc;
 use super::{Settings, StoredManifests};
+use crate::cron::{Schedule, Zone};
 use crate::model::desired::Desired;
 use crate::model::id::WorkloadId;
 use crate::model::pod::{Content, Referred};
 use crate::model::problem::Problem;
-use crate::model::workload::{Kind, Payload, SharedWorkload, SourceKind, Workload};
+use crate::model::workload::{Cron, Kind, Payload, SharedWorkload, SourceKind, Workload};
 use crate::source::reading::carried::{missing, with_contents};
 use crate::source::reading::profiles::wrong_expressions;
 use crate::source::reading::version::Versioned;
@@ -264,7 +265,7 @@ fn workload(document: &Document, doc: &WorkloadDoc, contents: &ByKey<'_>, settin
         labels: doc.labels.clone(),
         annotations: doc.annotations.clone(),
         gates: doc.gates.clone(),
-        cron: doc.cron.clone(),
+        cron: doc.cron.clone().and_then(cron),
         retry: doc.retry,
         restart: doc.restart,
         priority: doc.priority,
@@ -272,4 +273,9 @@ fn workload(document: &Document, doc: &WorkloadDoc, contents: &ByKey<'_>, settin
         origin: document.origin.clone(),
         warnings,
     })
+}
+
+fn cron(expression: String) -> Option<Cron> {
+    let schedule = Schedule::parse(&expression, Zone::local()).ok()?;
+    Some(Cron { schedule, catch_up: false })
 }

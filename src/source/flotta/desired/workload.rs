@@ -6,11 +6,12 @@ use serde_json::Value as Json;
 
 use super::contents::{Secrets, config_maps};
 use super::{ORIGIN, Settings, registries};
+use crate::cron::{Schedule, Zone};
 use crate::model::id::WorkloadId;
 use crate::model::pod::{Content, PodJob, Referred};
 use crate::model::problem::Problem;
 use crate::model::profile::{ConditionRef, ProfileRef};
-use crate::model::workload::{Kind, Payload, Retry, SourceKind, Workload};
+use crate::model::workload::{Cron, Kind, Payload, Retry, SourceKind, Workload};
 use crate::source::flotta::wire::configuration::Workload as Wire;
 use crate::source::reading::carried::{self, Carried, default_restart, missing, with_contents};
 use crate::source::reading::fields::Report;
@@ -98,7 +99,7 @@ pub(super) fn read(wire: &Wire, id: &WorkloadId, secrets: &Secrets<'_>, settings
         labels: wire.labels.clone(),
         annotations: wire.annotations.clone(),
         gates,
-        cron: wire.cron.clone(),
+        cron: wire.cron.clone().and_then(cron),
         retry,
         restart: restart.unwrap_or_else(|| default_restart(kind, wire.cron.is_some())),
         priority: 0,
@@ -220,4 +221,9 @@ fn credentials(wire: &Wire, prefix: &str, warnings: &mut Vec<Problem>) -> crate:
     let place = format!("{prefix}, imageRegistries.authFile");
     warnings.extend(wrong.into_iter().map(|why| Problem::new(place.clone(), why)));
     registries
+}
+
+fn cron(expression: String) -> Option<Cron> {
+    let schedule = Schedule::parse(&expression, Zone::local()).ok()?;
+    Some(Cron { schedule, catch_up: false })
 }

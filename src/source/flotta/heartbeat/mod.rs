@@ -15,6 +15,7 @@ pub fn status(state: State, reason: Reason) -> Option<Status> {
     Some(match (state, reason) {
         (State::Unknown, _) => return None,
         (State::Ready, Reason::BackOff) => Status::Crashed,
+        (State::Ready, Reason::CronWait) => Status::Stopped,
         (State::Ready, _) | (State::Deploying, _) => Status::Deploying,
         (State::Running, _) => Status::Running,
         (State::Inactive | State::Stopped, _) => Status::Stopped,
@@ -56,6 +57,8 @@ mod tests {
         let table = [
             (State::Inactive, Reason::ConditionFalse, Some(Stopped)),
             (State::Inactive, Reason::UnknownProfile, Some(Stopped)),
+            (State::Inactive, Reason::Locked, Some(Stopped)),
+            (State::Ready, Reason::CronWait, Some(Stopped)),
             (State::Ready, Reason::ImagePull, Some(Deploying)),
             (State::Ready, Reason::BackOff, Some(Crashed)),
             (State::Deploying, Reason::Starting, Some(Deploying)),
