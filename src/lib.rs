@@ -38,6 +38,7 @@ pub mod mqtt;
 pub mod node;
 mod outbound;
 mod readiness;
+mod released;
 pub mod scheduler;
 pub mod source;
 pub mod spec_hash;
