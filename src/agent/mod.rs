@@ -27,9 +27,10 @@ use crate::mqtt::{self, Outlet};
 use crate::scheduler::{Limits, Reconciler};
 use crate::source::manifests::{self, StoredManifests};
 use crate::spec_hash::DeviceKey;
-use crate::state::{self, OpenError, Saver, StateDir};
+use crate::state::{self, OpenError, Saver, Saves, StateDir};
 
 mod counters;
+mod events;
 mod files;
 mod memory;
 mod reconcile;
@@ -38,6 +39,7 @@ mod signals;
 mod sources;
 mod voice;
 
+use events::EventNumbers;
 use reconcile::{INPUTS, Loop};
 use voice::Voice;
 
@@ -98,15 +100,17 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let mut problems = loaded.warnings.clone();
     problems.extend(config::absent(&loaded).into_iter().filter(|problem| !is_told_elsewhere(&problem.message)));
     problems.extend(damaged_truths.into_iter().chain(damaged_manifests));
+    problems.extend(state.problems().iter().cloned());
     problems.extend(files::allow(config).err());
-    board.set_problems("configuration", problems);
-
     let of_saver = board.clone();
     let report = move |what: Option<String>| {
         of_saver.set_problems("state", what.map(|message| Problem::new("state", message)).into_iter().collect());
     };
     let saver = Saver::start(state.path().to_path_buf(), Box::new(report))
         .map_err(|why| StartError::Machine { what: "no thread for the state", why })?;
+    let (numbers, damaged_numbers) = EventNumbers::open(&state, saver.hand());
+    let numbers = Arc::new(numbers);
+    problems.extend(damaged_numbers);
 
     let ttl = Some(config.metrics.ttl).filter(|ttl| !ttl.is_zero());
     let mut gates = Gates::new(Settings { default_ttl: ttl, restart_grace: config.metrics.restart_grace });
@@ -119,15 +123,20 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     if let Link::Embedded(broker, _) = &link {
         board.set_problems("mqtt.retained", mqtt::embedded::damage(broker));
     }
-    let voice = Voice::new(topics, link.outlet(), board.clone());
+    problems.extend(link.restore(&state, &saver.hand()));
+    board.set_problems("configuration", problems);
+    let voice = Voice::new(topics, link.outlet(), board.clone(), numbers.clone());
 
     let (inputs, inbox) = mpsc::channel(INPUTS);
     let executors = executors(config, &state, &device_id, &inputs);
     let limits = Limits { starts: config.workloads.max_operations, ..Limits::default() };
     let ids: Vec<ExecutorId> = executors.keys().copied().collect();
-    let reconciler = Reconciler::new(limits, &ids);
+    let mut reconciler = Reconciler::new(limits, &ids);
+    reconciler.start_seq(numbers.used());
     let mut sources = sources::Sources::new(first, desired);
-    let server = server::Server::prepare(config, &state, &device_id, key, (&board, saver.hand()), &mut sources);
+    let before = numbers.used();
+    let server = server::Server::prepare(config, &state, &device_id, key, (&board, saver.hand(), before), &mut sources);
+    let saves = saver.hand();
     let reconcile = Loop::new(reconciler, policy(config), executors, intake.clone(), voice, saver, inputs.clone());
     let handle = reconcile.handle();
     let looping = tokio::spawn(reconcile.run(inbox, sources));
@@ -141,7 +150,8 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     };
     let endpoints = Arc::new(Endpoints::new(state));
     let serving = tokio::spawn(serve_http(config.http.listen, shared, board.clone(), endpoints.clone()));
-    let talking = tokio::spawn(link.clone().keep(config.mqtt.listen, metrics, board.clone(), endpoints.clone()));
+    let talking =
+        tokio::spawn(link.clone().keep(config.mqtt.listen, metrics, board.clone(), endpoints.clone(), saves.clone()));
 
     endpoints.wait(matches!(config.mqtt.broker, config::Broker::Embedded)).await;
     ready(&Banner {
@@ -166,10 +176,13 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     watcher.abort();
     serving.abort();
     server.end().await;
-    if let Ok(saver) = looping.await {
+    let saver = looping.await;
+    numbers.end();
+    // What is not delivered in these last seconds is kept for the next start.
+    link.close(&saves).await;
+    if let Ok(saver) = saver {
         saver.end();
     }
-    link.close().await;
     talking.abort();
     Ok(())
 }
@@ -271,6 +284,20 @@ impl Link {
         }
     }
 
+    /// What an earlier run did not get rid of. It goes to whichever broker is configured now; to none of ours, where it
+    /// is the one inside: nobody has waited for it there.
+    fn restore(&self, state: &StateDir, saves: &Saves) -> Option<Problem> {
+        let (stored, damaged) = state::load::<mqtt::external::Undelivered>(state.path(), mqtt::external::OBJECT);
+        match (self, stored) {
+            (Link::External(external, _), stored) => external.restore(stored.unwrap_or_default()),
+            (_, Some(stored)) if !stored.events.is_empty() => {
+                saves.save(mqtt::external::OBJECT, &mqtt::external::Undelivered::default());
+            }
+            _ => {}
+        }
+        damaged
+    }
+
     fn outlet(&self) -> Arc<dyn Outlet> {
         match self {
             Link::Embedded(broker, _) => Arc::new(mqtt::embedded::EmbeddedOutlet(broker.clone())),
@@ -293,6 +320,7 @@ impl Link {
         metrics: mqtt::metrics::Metrics,
         board: Arc<Board>,
         endpoints: Arc<Endpoints>,
+        saves: Saves,
     ) {
         match self {
             Link::Embedded(broker, _) => {
@@ -300,26 +328,35 @@ impl Link {
                 endpoints.bound("mqtt", bound);
             }
             Link::External(external, events) => {
-                // Before the first plan nothing of ours is known to be true, and all of it would be cleared.
-                while !board.is_planned() {
-                    board.planned.notified().await;
-                }
-                let events = events.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some(events) = events {
-                    external.keep(events, &metrics, &board).await;
+                let keep = async {
+                    // Before the first plan nothing of ours is known to be true, and all of it would be cleared.
+                    while !board.is_planned() {
+                        board.planned.notified().await;
+                    }
+                    let events = events.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    if let Some(events) = events {
+                        external.keep(events, &metrics, &board).await;
+                    }
+                };
+                tokio::select! {
+                    () = keep => {}
+                    () = external.store(&saves) => {}
                 }
             }
             Link::None => {}
         }
     }
 
-    async fn close(&self) {
+    async fn close(&self, saves: &Saves) {
         match self {
             Link::Embedded(broker, topics) => {
                 broker.publish(&topics.status(), br#"{"state":"offline"}"#, 1, true);
                 broker.shutdown().await;
             }
-            Link::External(external, _) => external.close(Duration::from_secs(3)).await,
+            Link::External(external, _) => {
+                external.close(Duration::from_secs(3)).await;
+                external.store_now(saves);
+            }
             Link::None => {}
         }
     }

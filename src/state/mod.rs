@@ -17,8 +17,9 @@ mod dir;
 mod disk;
 mod envelope;
 mod format;
+mod kept;
+pub mod numbers;
 pub(crate) mod object;
-pub mod outbox;
 mod saver;
 mod saving;
 #[cfg(test)]
