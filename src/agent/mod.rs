@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::board::Board;
 use crate::clock;
+use crate::commands::Commands;
 use crate::config::{self, Config, Loaded};
 use crate::executor::podman::{PodmanExecutor, Setting};
 use crate::executor::shell::ShellExecutor;
@@ -128,6 +129,8 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let reconciler = Reconciler::new(limits, &ids);
     let mut sources = sources::Sources::new(first, desired);
     let server = server::Server::prepare(config, &state, &device_id, key, (&board, saver.hand()), &mut sources);
+    let (commands, asked) = Commands::channel();
+    drop(asked);
     let reconcile = Loop::new(reconciler, policy(config), executors, intake.clone(), voice, saver, inputs.clone());
     let handle = reconcile.handle();
     let looping = tokio::spawn(reconcile.run(inbox, sources));
@@ -138,8 +141,10 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
         intake: intake.clone(),
         counters,
         hosts: config.http.hosts.clone().into(),
+        socket: config.control.socket.as_path().into(),
     };
     let endpoints = Arc::new(Endpoints::new(state));
+    let controlling = tokio::spawn(serve_control(shared.clone(), commands, board.clone(), endpoints.clone()));
     let serving = tokio::spawn(serve_http(config.http.listen, shared, board.clone(), endpoints.clone()));
     let talking = tokio::spawn(link.clone().keep(config.mqtt.listen, metrics, board.clone(), endpoints.clone()));
 
@@ -165,6 +170,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     }
     watcher.abort();
     serving.abort();
+    controlling.abort();
     server.end().await;
     if let Ok(saver) = looping.await {
         saver.end();
@@ -219,7 +225,12 @@ fn policy(config: &Config) -> Policy {
         host_network: remote.host_network,
         shell: remote.shell,
         ansible: remote.ansible,
-        ours: vec![config.state.dir.clone(), config.podman.socket.clone(), config.podman.rootless_socket.clone()],
+        ours: vec![
+            config.state.dir.clone(),
+            config.control.socket.clone(),
+            config.podman.socket.clone(),
+            config.podman.rootless_socket.clone(),
+        ],
     }
 }
 
@@ -234,6 +245,12 @@ async fn serve_http(listen: std::net::SocketAddr, shared: http::Shared, board: A
     let (listener, bound) = http::server::bind(listen, &board).await;
     endpoints.bound("http", bound);
     http::server::serve(listener, http::router(shared)).await;
+}
+
+async fn serve_control(shared: http::Shared, commands: Commands, board: Arc<Board>, endpoints: Arc<Endpoints>) {
+    let socket = http::unix::bind(&shared.socket, &board).await;
+    endpoints.bound("control", shared.socket.display());
+    http::unix::serve(socket, http::router_with_commands(shared, commands)).await;
 }
 
 /// Which broker carries our topics.
@@ -345,7 +362,7 @@ impl Endpoints {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn bound(&self, what: &'static str, address: std::net::SocketAddr) {
+    fn bound(&self, what: &'static str, address: impl std::fmt::Display) {
         let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
         bound.insert(what, address.to_string());
         tracing::debug!(what, %address, "listening");
@@ -358,8 +375,10 @@ impl Endpoints {
     }
 
     async fn wait(&self, with_mqtt: bool) {
+        let wanted = ["http", "control"].into_iter().chain(with_mqtt.then_some("mqtt"));
+        let wanted: Vec<&str> = wanted.collect();
         let all = async {
-            while !self.get().contains_key("http") || (with_mqtt && !self.get().contains_key("mqtt")) {
+            while !wanted.iter().all(|what| self.get().contains_key(what)) {
                 self.changed.notified().await;
             }
         };
@@ -375,7 +394,7 @@ pub struct Banner<'a> {
     pub config: &'a Config,
     /// Who the device is.
     pub device_id: &'a str,
-    /// What was bound: `http`, `mqtt`.
+    /// What was bound: `http`, `mqtt`, `control`.
     pub endpoints: BTreeMap<&'static str, String>,
     /// What a person should mend.
     pub problems: &'a [Problem],
