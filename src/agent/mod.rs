@@ -415,6 +415,7 @@ impl std::fmt::Display for Banner<'_> {
         writeln!(f, "  state      {}", config.state.dir.display())?;
         let at = |what: &str| endpoints.get(what).cloned().unwrap_or_else(|| "not yet: see below".into());
         writeln!(f, "  HTTP       {}", at("http"))?;
+        writeln!(f, "  commands   {}", at("control"))?;
         match &config.mqtt.broker {
             config::Broker::Embedded => writeln!(f, "  MQTT       {}  (the broker inside)", at("mqtt"))?,
             config::Broker::External { host, port, .. } => writeln!(f, "  MQTT       {host}:{port}")?,
