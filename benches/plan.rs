@@ -104,10 +104,10 @@ fn planning(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("plan with 100 profiles");
     for count in [10, 100, 1_000, 10_000] {
         let books = books(count);
-        let world = World { reaches: &reaches, shutting_down: false, limits: Limits::default() };
+        let world = World { reaches: &reaches, shutting_down: false, lock: None, limits: Limits::default() };
         group.throughput(Throughput::Elements(count as u64));
         group.bench_with_input(BenchmarkId::from_parameter(count), &books, |bencher, books| {
-            bencher.iter(|| plan(black_box(books).values(), &gates, &world, NOW.mono));
+            bencher.iter(|| plan(black_box(books).values(), &gates, &world, NOW));
         });
     }
     group.finish();

@@ -43,6 +43,7 @@ struct Inner {
     progress: Mono,
     planned: bool,
     plans: u64,
+    locked: bool,
 }
 
 impl Board {
@@ -144,6 +145,14 @@ impl Board {
         self.inner().problems.contains_key(part)
     }
 
+    /// Whether no workload may run.
+    pub fn set_locked(&self, locked: bool) {
+        let before = std::mem::replace(&mut self.inner().locked, locked);
+        if before != locked {
+            self.changed.notify_one();
+        }
+    }
+
     /// How the broker is reached.
     pub fn set_broker(&self, link: LinkStatus) {
         let mut inner = self.inner();
@@ -213,7 +222,7 @@ impl Board {
             observed_at: now.wall,
             // Half a period of slack for a slow network.
             valid_until: now.wall.plus(self.alive.saturating_add(self.alive / 2)),
-            locked: false,
+            locked: inner.locked,
             workloads,
             server: inner.server.clone().unwrap_or_else(|| ServerStatus::of("disabled")),
             broker: inner.broker.clone().unwrap_or_else(|| LinkStatus::of("disabled")),

@@ -5,7 +5,7 @@ mod timer;
 use crate::model::time::{Mono, Now, Wall};
 use rustix::time::{ClockId, clock_gettime};
 
-pub use timer::{Steps, sleep_until};
+pub use timer::{Alarm, Steps, sleep_until};
 
 /// Both clocks, now.
 #[must_use]

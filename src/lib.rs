@@ -39,6 +39,7 @@ mod named;
 pub mod node;
 mod outbound;
 mod readiness;
+mod released;
 pub mod scheduler;
 pub mod source;
 pub mod spec_hash;

@@ -23,13 +23,16 @@ use crate::http;
 use crate::intake::Intake;
 use crate::model::policy::Policy;
 use crate::model::problem::Problem;
+use crate::model::time::Wall;
 use crate::mqtt::topics::Topics;
 use crate::mqtt::{self, Outlet};
-use crate::scheduler::{Limits, Reconciler};
+use crate::released::build_date;
+use crate::scheduler::Limits;
 use crate::source::manifests::{self, StoredManifests};
 use crate::spec_hash::DeviceKey;
 use crate::state::{self, OpenError, Saver, StateDir};
 
+pub mod core;
 mod counters;
 mod files;
 mod memory;
@@ -39,6 +42,7 @@ mod signals;
 mod sources;
 mod voice;
 
+use core::{Core, Recalled, object};
 use reconcile::{INPUTS, Loop};
 use voice::Voice;
 
@@ -58,13 +62,6 @@ pub enum StartError {
     },
 }
 
-/// Names of the stored objects.
-mod object {
-    pub const TRUTHS: &str = "truths";
-    pub const MANIFESTS: &str = "desired-manifests";
-    pub const FLOTTA: &str = "desired-flotta";
-}
-
 /// Runs the agent until it is told to stop. `ready` is called with a few lines for a person once everything listens.
 ///
 /// # Errors
@@ -75,6 +72,8 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let mut signals = signals::Signals::install();
     let state = StateDir::open(&config.state.dir)?;
     let (truths, damaged_truths) = state::load::<StoredTruths>(state.path(), object::TRUTHS);
+    let (books, damaged_books) = state::load(state.path(), object::WORKLOADS);
+    let (lock, damaged_lock) = state::load(state.path(), object::LOCK);
     let (stored, damaged_manifests) = state::load::<StoredManifests>(state.path(), object::MANIFESTS);
 
     // Desired state comes first: it may name the device.
@@ -98,7 +97,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let board = Arc::new(Board::new(device_id.clone(), since.wall, config.mqtt.alive));
     let mut problems = loaded.warnings.clone();
     problems.extend(config::absent(&loaded).into_iter().filter(|problem| !is_told_elsewhere(&problem.message)));
-    problems.extend(damaged_truths.into_iter().chain(damaged_manifests));
+    problems.extend([damaged_truths, damaged_books, damaged_lock, damaged_manifests].into_iter().flatten());
     problems.extend(files::allow(config).err());
     board.set_problems("configuration", problems);
 
@@ -124,16 +123,21 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
 
     let (inputs, inbox) = mpsc::channel(INPUTS);
     let executors = executors(config, &state, &device_id, &inputs);
-    let limits = Limits { starts: config.workloads.max_operations, ..Limits::default() };
-    let ids: Vec<ExecutorId> = executors.keys().copied().collect();
-    let reconciler = Reconciler::new(limits, &ids);
+    let setting = core::Setting {
+        limits: Limits { starts: config.workloads.max_operations, ..Limits::default() },
+        policy: policy(config),
+        executors: executors.keys().copied().collect(),
+        clock_from: if config.cron.trust_clock { Wall(i64::MIN) } else { build_date() },
+        seed: seed(state.owner()),
+        boot: clock::boot_id(),
+    };
+    let core = Core::new(setting, Recalled { books: books.unwrap_or_default(), lock: lock.unwrap_or_default() });
     let mut sources = sources::Sources::new(first, desired);
     let server = server::Server::prepare(config, &state, &device_id, key, (&board, saver.hand()), &mut sources);
     let (commands, asked) = Commands::channel();
-    drop(asked);
-    let reconcile = Loop::new(reconciler, policy(config), executors, intake.clone(), voice, saver, inputs.clone());
+    let reconcile = Loop::new(core, executors, intake.clone(), voice, saver, inputs.clone());
     let handle = reconcile.handle();
-    let looping = tokio::spawn(reconcile.run(inbox, sources));
+    let looping = tokio::spawn(reconcile.run(inbox, asked, sources));
 
     let counters = Arc::new(counters::OfAgent::new(link.counted(), handle.clone(), server.counts()));
     let shared = http::Shared {
@@ -232,6 +236,11 @@ fn policy(config: &Config) -> Policy {
             config.podman.rootless_socket.clone(),
         ],
     }
+}
+
+/// Of the device's own: devices that fail together do not try again together.
+fn seed(owner: &str) -> u64 {
+    uuid::Uuid::try_parse(owner).map_or(0, |id| id.as_u64_pair().0)
 }
 
 /// SPEC "Configuration": where nobody names the device, /etc/machine-id does, else the owner id that is made and kept.

@@ -6,22 +6,21 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::clock;
+use crate::clock::{self, Alarm, Steps};
+use crate::commands::Asked;
 use crate::executor::{Executor, ExecutorError, ExecutorEvent, ExecutorId};
 use crate::intake::Intake;
-use crate::model::desired::Desired;
-use crate::model::policy::Policy;
 use crate::model::status::Reason;
 use crate::model::time::Mono;
+use crate::scheduler::Input;
 use crate::scheduler::plan::{Step, StepAction};
 use crate::scheduler::reconciler::Outcome;
-use crate::scheduler::{Input, Reconciler};
 use crate::state::{Counts, Saver};
 
+use super::core::{Core, News, Save};
 use super::memory::Memory;
-use super::object;
 use super::signals;
-use super::sources::{News, Sources};
+use super::sources::Sources;
 use super::voice::Voice;
 
 /// Inputs on their way to the loop; a sender waits when it is full.
@@ -70,8 +69,7 @@ impl Handle {
 
 /// The loop's shell.
 pub(super) struct Loop {
-    reconciler: Reconciler,
-    policy: Policy,
+    core: Core,
     executors: BTreeMap<ExecutorId, Arc<dyn Executor>>,
     intake: Arc<Intake>,
     voice: Voice,
@@ -85,8 +83,7 @@ pub(super) struct Loop {
 
 impl Loop {
     pub(super) fn new(
-        reconciler: Reconciler,
-        policy: Policy,
+        core: Core,
         executors: BTreeMap<ExecutorId, Arc<dyn Executor>>,
         intake: Arc<Intake>,
         voice: Voice,
@@ -94,8 +91,7 @@ impl Loop {
         inputs: mpsc::Sender<Input>,
     ) -> Loop {
         Loop {
-            reconciler,
-            policy,
+            core,
             executors,
             intake,
             voice,
@@ -113,11 +109,18 @@ impl Loop {
     }
 
     /// Runs until it is told to end; gives the saver back, for its last writes.
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Input>, mut sources: Sources) -> Saver {
+    pub(super) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Input>,
+        mut asked: mpsc::Receiver<Asked>,
+        mut sources: Sources,
+    ) -> Saver {
         for news in sources.first() {
-            self.set_desired(&news, &mut sources);
+            self.wish(&news, &sources);
         }
         self.list_all();
+        self.voice.board.set_locked(self.core.reconciler().lock().is_some());
+        let (mut timer, mut steps) = (Timer::new(), listen_to_the_clock());
         let alive = self.voice.board.alive();
         let memory = Memory::default();
         let (mut relist, mut say_alive) = (clock::mono().plus(RELIST), clock::mono());
@@ -138,8 +141,9 @@ impl Loop {
             }
             if let Some((stop, until)) = ending {
                 // Before the executors were asked nobody knows what runs, so nothing can have been stopped.
-                let stopped = self.reconciler.has_planned() && self.reconciler.is_idle();
-                let over = if stop { stopped } else { !self.reconciler.is_busy() };
+                let known = self.core.reconciler();
+                let stopped = known.has_planned() && known.is_idle();
+                let over = if stop { stopped } else { !known.is_busy() };
                 if over || until <= now.mono {
                     self.done.notify_one();
                     return self.saver;
@@ -147,7 +151,7 @@ impl Loop {
             }
             let until_end = ending.map_or(Mono(u64::MAX), |(_, until)| until);
             let wake = due.unwrap_or(Mono(u64::MAX)).min(relist).min(say_alive).min(until_end);
-            let sleep = tokio::time::sleep(wake.since(now.mono).min(pause));
+            let wake = wake.min(now.mono.plus(pause));
             tokio::select! {
                 () = self.intake.changed.notified() => {}
                 Some(input) = inbox.recv() => {
@@ -158,17 +162,19 @@ impl Loop {
                         self.take(input);
                     }
                 }
-                news = sources.next() => self.set_desired(&news, &mut sources),
+                news = sources.next() => self.wish(&news, &sources),
+                Some(asked) = asked.recv() => self.carry_out(asked),
                 () = self.voice.board.changed.notified() => self.voice.device(clock::now()),
                 Some(end) = self.ends.1.recv() => {
                     ending = Some((end.stop, clock::mono().plus(end.grace)));
                     if end.stop {
-                        self.reconciler.handle(Input::ShutDown, clock::now());
+                        self.core.handle(Input::ShutDown, clock::now());
                     } else {
-                        self.reconciler.handle(Input::Pause, clock::now());
+                        self.core.handle(Input::Pause, clock::now());
                     }
                 }
-                () = sleep => {}
+                () = step_of(&mut steps) => tracing::info!(now = clock::wall().rfc3339(), "the clock was set; schedules are held against it anew"),
+                () = timer.rings(wake) => {}
             }
         }
     }
@@ -177,61 +183,59 @@ impl Loop {
         if let Input::Listed(executor, ..) = &input {
             self.listing.remove(executor);
         }
-        self.reconciler.handle(input, clock::now());
+        self.core.handle(input, clock::now());
     }
 
-    fn set_desired(&mut self, news: &News, sources: &mut Sources) {
-        let mut desired = sources.take(news);
-        self.policy.apply(&mut desired.workloads);
-        let now = clock::now();
-        let Desired { profiles, problems, .. } = &desired;
-        self.intake.gates().set_profiles(profiles, now);
-        self.voice.keep_profiles(&profiles.iter().map(|profile| profile.name.clone()).collect());
-        self.voice.board.set_problems("manifests", problems.clone());
-        match news {
-            News::Manifests(update) => self.saver.save(object::MANIFESTS, &update.stored),
-            // Removed: the Secrets of then do not stay behind.
-            News::Flotta(update) if update.stored.is_none() => self.saver.save_alone(object::FLOTTA, &update.stored),
-            News::Flotta(update) => self.saver.save(object::FLOTTA, &update.stored),
-        }
-        self.reconciler.handle(Input::Desired(Box::new(desired)), now);
+    fn wish(&mut self, news: &News, sources: &Sources) {
+        let applied = self.core.wish(news, &mut self.intake.gates(), clock::now());
+        self.voice.keep_profiles(&applied.profiles);
+        self.voice.board.set_problems("manifests", applied.problems);
         sources.applied(news);
+    }
+
+    fn carry_out(&mut self, Asked { command, answer }: Asked) {
+        let (save, result) = self.core.command(&command, &self.intake.gates(), clock::now());
+        tracing::info!(?command, "{}", result.as_ref().unwrap_or_else(|why| why));
+        self.voice.board.set_locked(self.core.reconciler().lock().is_some());
+        if let Some(save) = save {
+            self.save(&save);
+        }
+        // Who asked may have gone.
+        let _ = answer.send(result);
+    }
+
+    fn save(&self, save: &Save) {
+        if save.alone() {
+            self.saver.save_alone(save.name(), save);
+        } else {
+            self.saver.save(save.name(), save);
+        }
     }
 
     /// One turn: decide, begin, say, and only then store. When the next one is due.
     async fn turn(&mut self) -> Option<Mono> {
         let now = clock::now();
-        let (output, profiles, truths, deadline) = {
-            let mut gates = self.intake.gates();
-            gates.advance(now);
-            let output = self.reconciler.turn(&gates, now);
-            let profiles = gates.take_changed_profiles();
-            let truths = (!profiles.is_empty()).then(|| gates.truths());
-            (output, profiles, truths, gates.next_deadline())
-        };
-        for step in output.steps.iter().cloned() {
+        let turn = self.core.turn(&mut self.intake.gates(), now);
+        for step in turn.output.steps.iter().cloned() {
             self.begin(step);
         }
-        for executor in &output.relist {
+        for executor in &turn.output.relist {
             self.list(*executor);
         }
-        if !output.steps.is_empty() {
+        if !turn.output.steps.is_empty() {
             // What was begun gets on its way first: a slow reader of the log must not hold it up.
             tokio::task::yield_now().await;
         }
-        self.voice.turn(&output, now);
-        self.voice.profiles(&profiles);
-        if let Some(truths) = truths {
-            self.saver.save(object::TRUTHS, &truths);
+        self.voice.turn(&turn.output, now);
+        self.voice.profiles(&turn.profiles);
+        for save in &turn.saves {
+            self.save(save);
         }
         self.saved.send_if_modified(|counts| std::mem::replace(counts, self.saver.counts()) != *counts);
-        if !self.voice.board.is_planned() && self.reconciler.has_planned() {
+        if !self.voice.board.is_planned() && self.core.reconciler().has_planned() {
             self.voice.board.set_planned();
         }
-        match (output.wake, deadline) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        turn.wake
     }
 
     fn begin(&self, step: Step) {
@@ -266,7 +270,7 @@ impl Loop {
         if !self.listing.insert(id) {
             return;
         }
-        let (inputs, ticket) = (self.inputs.clone(), self.reconciler.ticket());
+        let (inputs, ticket) = (self.inputs.clone(), self.core.reconciler().ticket());
         let list = tokio::spawn(async move { executor.list().await });
         tokio::spawn(async move {
             let listed = list.await.unwrap_or_else(|why| Err(broken(&why)));
@@ -279,4 +283,40 @@ impl Loop {
 fn broken(why: &tokio::task::JoinError) -> ExecutorError {
     let message = format!("an error of the agent itself, please report it: {why}");
     ExecutorError { reason: Reason::StartFailed, message }
+}
+
+/// The loop's timer: the kernel's boot-time one, which goes on through suspend; without it, the runtime's.
+struct Timer(Option<Alarm>);
+
+impl Timer {
+    fn new() -> Timer {
+        Timer(Alarm::new().map_err(|why| tracing::error!("no timer: {why}; suspend is not noticed")).ok())
+    }
+
+    async fn rings(&mut self, at: Mono) {
+        let rung = match &mut self.0 {
+            Some(alarm) => alarm.rings(at).await.is_ok(),
+            None => false,
+        };
+        if !rung {
+            self.0 = None;
+            tokio::time::sleep(at.since(clock::mono())).await;
+        }
+    }
+}
+
+fn listen_to_the_clock() -> Option<Steps> {
+    Steps::listen().map_err(|why| tracing::error!("no timer: {why}; a clock that is set is noticed late")).ok()
+}
+
+/// Waits for the wall clock to be set. What follows from it is for the next turn.
+async fn step_of(steps: &mut Option<Steps>) {
+    match steps {
+        Some(clock) => {
+            if clock.next().await.is_err() {
+                *steps = None;
+            }
+        }
+        None => std::future::pending().await,
+    }
 }

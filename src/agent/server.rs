@@ -12,7 +12,7 @@ use crate::source::flotta::{self, Configured, Counts, Files, Ports, Setting};
 use crate::spec_hash::DeviceKey;
 use crate::state::{self, Saves, StateDir};
 
-use super::object;
+use super::core::object;
 use super::sources::Sources;
 
 /// Prepared, and not started: the first plan knows already what the server wanted last.

@@ -1,37 +1,22 @@
-//! Desired state of both sources, and what is in force.
+//! Where news of desired state come from, and what is told back.
 
 use tokio::sync::{mpsc, watch};
 
-use crate::model::desired::Desired;
-use crate::source::{flotta, manifests, merge};
+use super::core::News;
+use crate::source::{flotta, manifests};
 
-/// Something new from a source.
-#[derive(Debug)]
-pub(super) enum News {
-    Manifests(manifests::Update),
-    Flotta(flotta::Update),
-}
-
-/// The sources, and the latest of each.
+/// The sources.
 pub(super) struct Sources {
     manifests: mpsc::Receiver<manifests::Update>,
     flotta: Option<mpsc::Receiver<flotta::Update>>,
-    of_manifests: Desired,
-    of_flotta: Desired,
     first: Vec<News>,
     applied: watch::Sender<Option<String>>,
 }
 
 impl Sources {
     pub fn new(first: Option<manifests::Update>, manifests: mpsc::Receiver<manifests::Update>) -> Sources {
-        Sources {
-            manifests,
-            flotta: None,
-            of_manifests: Desired::default(),
-            of_flotta: Desired::default(),
-            first: first.map(News::Manifests).into_iter().collect(),
-            applied: watch::Sender::default(),
-        }
+        let first = first.map(News::Manifests).into_iter().collect();
+        Sources { manifests, flotta: None, first, applied: watch::Sender::default() }
     }
 
     /// There is a server too; `first` is what is in force until it answers. What is in force is told.
@@ -63,15 +48,6 @@ impl Sources {
             Some(update) = of_flotta => News::Flotta(update),
             else => std::future::pending().await,
         }
-    }
-
-    /// Takes it over: all of desired state, as it is then.
-    pub fn take(&mut self, news: &News) -> Desired {
-        match news {
-            News::Manifests(update) => self.of_manifests.clone_from(&update.desired),
-            News::Flotta(update) => self.of_flotta.clone_from(&update.desired),
-        }
-        merge::merge(&self.of_manifests, &self.of_flotta)
     }
 
     /// It is in force.

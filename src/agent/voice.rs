@@ -36,6 +36,9 @@ impl Voice {
             self.outlet.publish(&self.topics.events(), json(event), false);
             log(event);
         }
+        for (id, at, why) in &output.skipped {
+            tracing::warn!(workload = %id, time = at.rfc3339(), "a run of its schedule was skipped: {}", why.words());
+        }
         self.board.post(&output.statuses, &output.events, now.mono);
     }
 

@@ -20,15 +20,52 @@ const FAR: i64 = 9_000_000_000;
 /// # Errors
 /// The kernel gives no timer (too many open files).
 pub async fn sleep_until(at: Mono) -> io::Result<()> {
-    let seconds = i64::try_from(at.0 / 1000).unwrap_or(FAR).min(FAR);
-    // A timer of zero is one that is off.
-    let nanos = i64::try_from(at.0 % 1000).unwrap_or(0).saturating_mul(1_000_000).max(1);
-    let timer = armed(TimerfdClockId::Boottime, TimerfdTimerFlags::ABSTIME, (seconds, nanos))?;
+    let timer = armed(TimerfdClockId::Boottime, TimerfdTimerFlags::ABSTIME, moment(at))?;
     loop {
         let mut ready = timer.readable().await?;
         match ready.try_io(|timer| drained(timer.get_ref())) {
             Ok(rung) => return rung,
             Err(_would_block) => {}
+        }
+    }
+}
+
+/// One timer that is set again and again: for a loop that waits for the boot-time clock.
+#[derive(Debug)]
+pub struct Alarm {
+    timer: AsyncFd<OwnedFd>,
+    at: Mono,
+}
+
+impl Alarm {
+    /// Set to never.
+    ///
+    /// # Errors
+    /// The kernel gives no timer (too many open files).
+    pub fn new() -> io::Result<Alarm> {
+        let timer = armed(TimerfdClockId::Boottime, TimerfdTimerFlags::ABSTIME, (FAR, 0))?;
+        Ok(Alarm { timer, at: Mono(u64::MAX) })
+    }
+
+    /// Waits until the boot-time clock shows `at`; time in suspend counts. May be dropped and called again.
+    ///
+    /// # Errors
+    /// Of the kernel's.
+    pub async fn rings(&mut self, at: Mono) -> io::Result<()> {
+        if self.at != at {
+            set(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, moment(at))?;
+            self.at = at;
+        }
+        loop {
+            let mut ready = self.timer.readable().await?;
+            match ready.try_io(|timer| drained(timer.get_ref())) {
+                Ok(rung) => {
+                    // Once rung it is off.
+                    self.at = Mono(u64::MAX);
+                    return rung;
+                }
+                Err(_would_block) => {}
+            }
         }
     }
 }
@@ -73,10 +110,22 @@ impl Steps {
 
 fn armed(clock: TimerfdClockId, flags: TimerfdTimerFlags, at: (i64, i64)) -> io::Result<AsyncFd<OwnedFd>> {
     let timer = timerfd_create(clock, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+    set(&timer, flags, at)?;
+    readable(timer)
+}
+
+fn set(timer: &OwnedFd, flags: TimerfdTimerFlags, at: (i64, i64)) -> io::Result<()> {
     let never = Timespec { tv_sec: 0, tv_nsec: 0 };
     let once = Itimerspec { it_interval: never, it_value: Timespec { tv_sec: at.0, tv_nsec: at.1 } };
-    timerfd_settime(&timer, flags, &once)?;
-    readable(timer)
+    timerfd_settime(timer, flags, &once)?;
+    Ok(())
+}
+
+/// Seconds and nanoseconds, as the kernel takes them.
+fn moment(at: Mono) -> (i64, i64) {
+    let seconds = i64::try_from(at.0 / 1000).unwrap_or(FAR).min(FAR);
+    // A timer of zero is one that is off.
+    (seconds, i64::try_from(at.0 % 1000).unwrap_or(0).saturating_mul(1_000_000).max(1))
 }
 
 fn drained(timer: &OwnedFd) -> io::Result<()> {
@@ -103,6 +152,21 @@ mod tests {
         assert!(clock::mono() >= at);
         for past in [Mono(0), Mono(1), at] {
             tokio::time::timeout(DEADLINE, sleep_until(past)).await.expect("in time").expect("a timer");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_alarm_rings_again_and_again_also_after_it_was_put_off() {
+        let mut alarm = Alarm::new().expect("a timer");
+        for _ in 0..3 {
+            {
+                let mut never = std::pin::pin!(alarm.rings(Mono(u64::MAX)));
+                assert!(never.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            }
+            let at = clock::mono().plus(Duration::from_millis(20));
+            tokio::time::timeout(DEADLINE, alarm.rings(at)).await.expect("in time").expect("a timer");
+            assert!(clock::mono() >= at);
+            tokio::time::timeout(DEADLINE, alarm.rings(at)).await.expect("for what is past too").expect("a timer");
         }
     }
 

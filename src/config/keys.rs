@@ -318,6 +318,13 @@ pub const KEYS: &[Key] = &[
         put!(workloads.max_operations, integer, 1, 1024),
     ),
     key(
+        "cron.trust_clock",
+        "boolean",
+        Is("false"),
+        "Run workloads at their times even while the clock shows a time before this version was made; else they wait until it is set.",
+        put!(cron.trust_clock, boolean),
+    ),
+    key(
         "shim",
         "path",
         Found("`flotta-shim` beside the agent's executable"),

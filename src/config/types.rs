@@ -39,6 +39,8 @@ pub struct Config {
     pub remote: Remote,
     /// `workloads`.
     pub workloads: Workloads,
+    /// `cron.*`
+    pub cron: Cron,
     /// `shim`: the program that is the parent of each shell run.
     pub shim: PathBuf,
 }
@@ -233,6 +235,13 @@ pub struct Remote {
 
 pub use crate::model::policy::HostPaths;
 
+/// Schedules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cron {
+    /// `cron.trust_clock`: run by the clock even if it shows a time before this version was made.
+    pub trust_clock: bool,
+}
+
 /// The workloads as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workloads {
@@ -292,6 +301,7 @@ impl Config {
                 namespace: "default".into(),
             },
             workloads: Workloads { on_exit: OnEnd::Leave, max_operations: 1 },
+            cron: Cron { trust_clock: false },
             shim: PathBuf::new(),
         }
     }

@@ -1,45 +1,29 @@
-//! Cron: a crontab(5) line as Debian's cron reads it, and when it comes due next (SPEC "Scheduler", Cron). Pure: no clock.
+//! Cron: a crontab(5) line as Debian's cron reads it, and when it comes due next (SPEC "Scheduler", Cron). Pure: no clock; the
+//! time zone database is read where a [`Zone`] is made, and only there.
+//!
+//! - `fields`, `expression`: what is written, and what is wrong with it at which column.
+//! - `calendar`: the minutes that match, on a calendar without time zone (the `cron` crate, behind a translation).
+//! - `zone`: which instants those are, when clocks change too.
 
+mod calendar;
+mod describe;
+mod expression;
+mod fields;
+mod zone;
+
+use std::sync::Arc;
+
+use self::calendar::Calendar;
+use self::expression::Expression;
+pub use self::zone::Zone;
 use crate::model::time::Wall;
-
-/// Whose midnight counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Zone {
-    name: String,
-}
-
-impl Zone {
-    /// The device's own time zone, as it is set now; UTC where none is.
-    #[must_use]
-    pub fn local() -> Zone {
-        Zone { name: "UTC".into() }
-    }
-
-    /// A zone by its IANA name: `Europe/Berlin`.
-    ///
-    /// # Errors
-    /// A sentence that says what would be right.
-    pub fn named(name: &str) -> Result<Zone, String> {
-        Ok(Zone { name: name.into() })
-    }
-
-    /// `Europe/Berlin`; of the device's own: its name where it is known, else `local`.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// `HH:MM` there, or with the day where it is not the day of `today`: for sentences.
-    #[must_use]
-    pub fn clock(&self, at: Wall, _today: Wall) -> String {
-        at.clock()
-    }
-}
 
 /// When a cron workload runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    expression: String,
+    written: Arc<str>,
+    expression: Expression,
+    calendar: Arc<Calendar>,
     zone: Zone,
 }
 
@@ -49,13 +33,21 @@ impl Schedule {
     /// # Errors
     /// What is wrong at which column, and what would be right.
     pub fn parse(expression: &str, zone: Zone) -> Result<Schedule, String> {
-        Ok(Schedule { expression: expression.into(), zone })
+        let read = Expression::parse(expression)?;
+        let calendar = Arc::new(Calendar::of(&read)?);
+        Ok(Schedule { written: expression.into(), expression: read, calendar, zone })
+    }
+
+    /// The same times by another clock.
+    #[must_use]
+    pub fn in_zone(&self, zone: Zone) -> Schedule {
+        Schedule { zone, ..self.clone() }
     }
 
     /// As it was written.
     #[must_use]
     pub fn expression(&self) -> &str {
-        &self.expression
+        &self.written
     }
 
     /// Whose midnight counts.
@@ -64,15 +56,25 @@ impl Schedule {
         &self.zone
     }
 
-    /// The first time it is due strictly after `after`; `None` when there is none in the years that can be written.
+    /// The first time it is due strictly after `after`; `None` when there is none up to the year 2100.
     #[must_use]
     pub fn next(&self, after: Wall) -> Option<Wall> {
-        Some(Wall((after.0 / 60_000 + 1) * 60_000))
+        self.zone.next(&self.calendar, self.is_fixed(), after)
     }
 
-    /// Its hour and minute are fixed, so that no time of a day comes twice, nor is left out, when clocks change.
+    /// Its hour and minute are fixed (no `*` in either), so that no time of a day comes twice, nor is left out, when clocks
+    /// change.
     #[must_use]
     pub fn is_fixed(&self) -> bool {
-        false
+        self.expression.is_fixed()
+    }
+
+    /// What it was understood as, in plain English: `at 03:30, from Monday to Friday (Europe/Berlin)`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        format!("{} ({})", describe::describe(&self.expression), self.zone.name())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,19 @@ impl fmt::Debug for WorkloadId {
     }
 }
 
+impl serde::Serialize for WorkloadId {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for WorkloadId {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = <String as serde::Deserialize>::deserialize(from)?;
+        WorkloadId::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
 /// Checks an RFC 1123 subdomain name: lower-case letters, digits, `-` and `.`, at most 253 bytes, begins and ends with a
 /// letter or digit. `what` names the field in the error.
 ///

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 /// Milliseconds of the boot-time clock (`CLOCK_BOOTTIME`): monotonic, goes on through suspend, starts at 0 with the machine.
 /// All timers and ages live on it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Mono(pub u64);
 
 impl Mono {
@@ -99,6 +100,19 @@ impl Now {
         let ahead =
             i64::try_from(at.0).unwrap_or(i64::MAX).saturating_sub(i64::try_from(self.mono.0).unwrap_or(i64::MAX));
         Wall(self.wall.0.saturating_add(ahead))
+    }
+
+    /// When, by the wall clock as it is set now, it will be `at`; now, if that is past.
+    #[must_use]
+    pub fn mono_at(&self, at: Wall) -> Mono {
+        self.mono.plus(at.since(self.wall))
+    }
+
+    /// By how much, in ms, the wall clock was set since `before`; slewing is little at a time.
+    #[must_use]
+    pub fn set_since(&self, before: Now) -> i64 {
+        let skew = |now: &Now| now.wall.0.saturating_sub(i64::try_from(now.mono.0).unwrap_or(i64::MAX));
+        skew(self).saturating_sub(skew(&before))
     }
 }
 

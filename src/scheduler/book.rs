@@ -6,6 +6,8 @@ use crate::model::status::Reason;
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::workload::{RestartPolicy, Retry, SharedWorkload, SpecHash};
 
+use super::times::Times;
+
 use std::time::Duration;
 
 /// A start that waits for something is tried again after this time even if nobody says that it is there.
@@ -126,6 +128,16 @@ pub struct Book {
     pub retry_heard: bool,
     /// Counts what was news about its instances.
     pub news: u64,
+    /// Its schedule, if it has one.
+    pub times: Option<Times>,
+    /// For which time the run at hand, or the last one, was begun.
+    pub begun: Option<Wall>,
+    /// Somebody asked for a run now.
+    pub asked: bool,
+    /// When the last end that was counted was: the same one is not counted again after a restart of the agent.
+    pub counted: Option<Wall>,
+    /// Where in its share a randomised wait falls, together with the count of failures; other devices have others.
+    pub luck: u64,
 }
 
 impl Book {
@@ -153,6 +165,11 @@ impl Book {
             limit_error: None,
             retry_heard: false,
             news: 0,
+            times: None,
+            begun: None,
+            asked: false,
+            counted: None,
+            luck: 0,
         }
     }
 
@@ -161,11 +178,17 @@ impl Book {
         let hash = |workload: &Option<SharedWorkload>| workload.as_ref().map(|w| w.hash.clone());
         let changed = hash(&self.desired) != hash(&desired);
         self.desired = desired;
+        match self.desired.as_ref().map(|workload| workload.cron.is_some()) {
+            Some(true) => drop(self.times.get_or_insert_default()),
+            _ => self.times = None,
+        }
         if !changed {
             return;
         }
         self.backoff = Backoff::default();
         self.ended_by_itself = false;
+        self.asked = false;
+        self.counted = None;
         let ends: Vec<(End, SpecHash)> = self.instances.iter().filter_map(Seen::end).collect();
         for (end, hash) in ends {
             self.note_end(&end, &hash, now);
@@ -234,18 +257,29 @@ impl Book {
         let wait = if std::mem::take(&mut self.retry_heard) { Duration::ZERO } else { WAIT_MAX };
         self.backoff.until = Some(now.mono.plus(wait));
         self.backoff.error = Some((reason, message));
+        self.not_begun();
+    }
+
+    /// The run by schedule that was to be started was not, and is still due.
+    fn not_begun(&mut self) {
+        if let (Some(times), Some(at)) = (&mut self.times, self.begun) {
+            times.not_begun(at);
+        }
     }
 
     /// Counts a failure and plans the next try.
     pub fn note_failure(&mut self, reason: Reason, message: String, now: Now) {
         self.backoff.failures = self.backoff.failures.saturating_add(1);
-        self.backoff.until = Some(now.mono.plus(self.retry().interval(self.backoff.failures, u64::MAX / 2)));
+        // A run by schedule has no retry: its next one is at its next time.
+        let wait = self.retry().interval(self.backoff.failures, self.roll());
+        self.backoff.until = Some(now.mono.plus(wait)).filter(|_| self.times.is_none());
         self.backoff.error = Some((reason, message));
     }
 
     /// Nobody answered: no failure of its own, and no reason to begin from scratch.
     pub fn note_unreachable(&mut self, message: String, now: Now) {
-        let until = now.mono.plus(doubled(self.backoff.unanswered).min(self.retry().interval(1, u64::MAX / 2)));
+        let until = now.mono.plus(doubled(self.backoff.unanswered).min(self.retry().interval(1, 0)));
+        self.not_begun();
         self.backoff.unanswered = self.backoff.unanswered.saturating_add(1);
         self.backoff.until = self.backoff.until.max(Some(until));
         if self.backoff.error.is_none() {
@@ -299,6 +333,14 @@ impl Book {
 
     /// Counts an end that nobody asked for, and plans the next start.
     fn note_wait(&mut self, end: &End, now: Now) {
+        if self.times.is_some() {
+            self.backoff = Backoff::default();
+            self.running_since = None;
+            return;
+        }
+        // After a restart of the agent the same end is found again.
+        let known = end.at.0 != 0 && self.counted.is_some_and(|counted| counted.0 / 1000 == end.at.0 / 1000);
+        self.counted = Some(end.at);
         let ran = self.running_since.take().map_or(Duration::ZERO, |since| now.mono.since(since));
         if ran >= RESET_AFTER {
             self.backoff.failures = 0;
@@ -307,17 +349,25 @@ impl Book {
         self.backoff.until = None;
         if end.code == Some(0) {
             self.backoff.failures = 0;
-        } else {
+        } else if !known {
             self.backoff.failures = self.backoff.failures.saturating_add(1);
         }
         if !end.cut_off {
             // The wait counts from the end itself, which may have been while no agent was there.
-            let interval = self.retry().interval(self.backoff.failures.max(1), u64::MAX / 2);
+            let interval = self.retry().interval(self.backoff.failures.max(1), self.roll());
             // Nobody knows when: now.
             let at = if end.at.0 == 0 { now.wall } else { end.at };
             let ago = u64::try_from(now.wall.0.saturating_sub(at.0)).unwrap_or(0);
             self.backoff.until = Some(now.mono.plus(interval.saturating_sub(Duration::from_millis(ago))));
         }
+    }
+
+    /// The same for the same count of failures, so that what was said of the next try stays true.
+    fn roll(&self) -> u64 {
+        let mut z = self.luck.wrapping_add(u64::from(self.backoff.failures).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 
     fn retry(&self) -> Retry {

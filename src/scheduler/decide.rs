@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use crate::executor::{Down, End, ExecutorId, Handle, Phase, Quota};
 use crate::gates::Gate;
 use crate::model::status::{Reason, State};
-use crate::model::time::Mono;
+use crate::model::time::{Mono, Now};
 use crate::model::workload::{Payload, RestartPolicy, Workload};
 
 use super::book::{Book, Operation, Seen};
+use super::plan::earlier;
 
 /// Whether an executor can be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,13 @@ pub enum Reach {
 /// Whether each executor can be asked; one that is not there is [`Reach::Absent`].
 pub type Reaches = BTreeMap<ExecutorId, Reach>;
 
+/// The device is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Lock {
+    /// What runs goes on.
+    pub keep: bool,
+}
+
 /// All that the decision about one workload rests on.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
@@ -40,8 +48,10 @@ pub struct Situation<'a> {
     pub reaches: &'a Reaches,
     /// The agent stops and takes its workloads along.
     pub shutting_down: bool,
-    /// The boot-time clock.
-    pub now: Mono,
+    /// Nothing is started until the device is unlocked.
+    pub lock: Option<Lock>,
+    /// Both clocks.
+    pub now: Now,
 }
 
 impl Situation<'_> {
@@ -51,12 +61,17 @@ impl Situation<'_> {
 
     /// Until when a failed stop or removal is not tried again. That a start failed holds back no end.
     fn held_back(&self) -> Option<Mono> {
-        self.book.backoff.end_error.as_ref().map(|(until, _)| *until).filter(|until| *until > self.now)
+        self.book.backoff.end_error.as_ref().map(|(until, _)| *until).filter(|until| *until > self.now.mono)
     }
 
     /// Until when nothing is to be started.
     fn waits(&self) -> Option<Mono> {
-        self.book.backoff.until.filter(|until| *until > self.now)
+        self.book.backoff.until.filter(|until| *until > self.now.mono)
+    }
+
+    /// The next time of its schedule, on the clock that timers live on.
+    fn next_time(&self) -> Option<Mono> {
+        self.book.times.as_ref()?.next.map(|next| self.now.mono_at(next))
     }
 
     /// Starting it again in place was tried, and failed: a new one is needed.
@@ -138,7 +153,7 @@ fn settled(at: &Situation<'_>) -> Verdict {
         (_, Payload::Forbidden(_)) => Some(Reason::ForbiddenByPolicy),
         (Reach::Absent, _) => Some(Reason::NotSupported),
         (Reach::Unreachable(_), _) => return unreachable(at.book),
-        (Reach::Reachable, _) => desired.cron.as_ref().map(|_| Reason::NotSupported),
+        (Reach::Reachable, _) => None,
     };
     if at.shutting_down {
         return leave(at, Some((State::Inactive, Reason::ShuttingDown)));
@@ -146,9 +161,27 @@ fn settled(at: &Situation<'_>) -> Verdict {
     if let Some(reason) = wrong {
         return leave(at, Some((State::Error, reason)));
     }
-    match at.gate {
-        Gate::Closed { reason, .. } => leave(at, Some((State::Inactive, reason))),
-        Gate::Open { cpu_quota_us } => run(at, desired, cpu_quota_us),
+    let verdict = match (at.lock, at.gate) {
+        (Some(lock), _) => locked(at, desired, lock),
+        (None, Gate::Closed { reason, .. }) => leave(at, Some((State::Inactive, reason))),
+        (None, Gate::Open { cpu_quota_us }) => run(at, desired, cpu_quota_us),
+    };
+    // Its times go by whatever it does.
+    Verdict { wake: earlier(verdict.wake, at.next_time()), ..verdict }
+}
+
+/// Nothing is started. What has ended stays as it is, so that unlocking does not ask for a new run of it.
+fn locked(at: &Situation<'_>, desired: &Workload, lock: Lock) -> Verdict {
+    let inactive = Some((State::Inactive, Reason::Locked));
+    let current = |seen: &&Seen| seen.runs() && seen.instance.hash == desired.hash;
+    let running = at.book.instances.iter().find(current).or(at.book.instances.iter().find(|seen| seen.runs()));
+    match running {
+        Some(running) if lock.keep => {
+            let (state, reason) = says(at.book, running);
+            Verdict::say(state, reason)
+        }
+        Some(running) => end_of(at, running, Some((State::Running, Reason::Stopping))),
+        None => Verdict { say: inactive, ..Verdict::NONE },
     }
 }
 
@@ -203,6 +236,7 @@ fn run(at: &Situation<'_>, desired: &Workload, cpu_quota_us: Option<u32>) -> Ver
     }
     match (keep, last.map(|last| (last, &last.instance.phase))) {
         (Some(keep), _) => go_on(at, desired, keep, cpu_quota_us),
+        (None, last) if desired.cron.is_some() => by_schedule(at, last.map(|(last, _)| last), cpu_quota_us),
         (None, Some((last, Phase::Ended(end)))) => after_end(at, desired, last, end),
         (None, _) => start(at, cpu_quota_us),
     }
@@ -267,7 +301,7 @@ fn limit(at: &Situation<'_>, keep: &Seen, cpu_quota_us: Option<u32>, verdict: Ve
         Quota::Fixed => verdict,
         Quota::InForce(quota) | Quota::Refused(quota) if quota == cpu_quota_us => verdict,
         Quota::InForce(_) | Quota::Refused(_) | Quota::Stale => {
-            match at.book.limit_retry.filter(|until| *until > at.now) {
+            match at.book.limit_retry.filter(|until| *until > at.now.mono) {
                 Some(until) => Verdict { wake: Some(until), ..verdict },
                 None => verdict.act(Action::Limit(keep.by, keep.instance.handle.clone(), cpu_quota_us)),
             }
@@ -275,12 +309,33 @@ fn limit(at: &Situation<'_>, keep: &Seen, cpu_quota_us: Option<u32>, verdict: Ve
     }
 }
 
+/// It runs at its times: the run that is due, or the wait for the next one.
+fn by_schedule(at: &Situation<'_>, last: Option<&Seen>, cpu_quota_us: Option<u32>) -> Verdict {
+    let due = at.book.times.as_ref().is_some_and(|times| times.due.is_some());
+    let waiting = (at.waits(), &at.book.backoff.error);
+    match (due, last, waiting) {
+        // Its image is on its way, or nobody answered: the run that is due waits for that.
+        (true, _, (Some(until), Some((reason, _)))) => {
+            let (state, reason) = failing(*reason);
+            Verdict::say(state, reason).until(Some(until))
+        }
+        (true, Some(last), _) => end_of(at, last, Some((State::Deploying, Reason::Starting))),
+        (true, None, _) => start(at, cpu_quota_us),
+        // There is no retry of a run: its next one is at its next time.
+        (false, _, (_, Some((reason, _)))) => {
+            let (state, reason) = failing(*reason);
+            Verdict { next: at.next_time(), ..Verdict::say(state, reason) }
+        }
+        (false, _, (_, None)) => Verdict { next: at.next_time(), ..Verdict::say(State::Ready, Reason::CronWait) },
+    }
+}
+
 fn after_end(at: &Situation<'_>, desired: &Workload, last: &Seen, end: &End) -> Verdict {
     let well = end.code == Some(0);
     let again = again(desired.restart, well);
     // A gate that closed and opened again between two plans asks for a new run as well.
-    // So does one that was stopped for a reason that is no more.
-    let asked_again = end.stopped || at.book.falls.is_some_and(|seen| seen != at.falls);
+    // So does a person, and one that was stopped for a reason that is no more.
+    let asked_again = at.book.asked || end.stopped || at.book.falls.is_some_and(|seen| seen != at.falls);
     let starting = Some((State::Deploying, Reason::Starting));
     match (at.waits(), &at.book.backoff.error) {
         _ if !again && !asked_again && well => Verdict::say(State::Stopped, Reason::Completed),

@@ -9,7 +9,9 @@ use crate::model::time::{Mono, Now, Wall};
 use crate::model::workload::{Kind, Payload, Workload};
 
 use super::book::{Book, Operation, Seen};
-use super::decide::{Reach, Reaches, Verdict};
+use super::decide::{Lock, Reach, Reaches, Verdict};
+
+mod schedule;
 
 /// What a status is made of, cheap to compare: the sentence is made again only when one of these changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,11 +31,23 @@ pub(super) struct Facts {
     unreachable: Option<String>,
     /// What became known of its instances.
     news: u64,
+    /// Of its schedule: the next time, the one that is due, how many were skipped, whether the clock can be believed.
+    times: Option<(Option<Wall>, Option<Wall>, u64, bool)>,
+    lock: Option<Lock>,
+}
+
+/// What is the same for all workloads.
+pub(super) struct Sky<'a> {
+    pub reaches: &'a Reaches,
+    pub gates: &'a Gates,
+    pub lock: Option<Lock>,
+    pub not_before: Wall,
 }
 
 impl Facts {
-    pub(super) fn of(book: &Book, say: (State, Reason), verdict: &Verdict, reaches: &Reaches, gates: &Gates) -> Facts {
+    pub(super) fn of(book: &Book, say: (State, Reason), verdict: &Verdict, sky: &Sky<'_>, now: Now) -> Facts {
         let (state, reason) = say;
+        let Sky { reaches, gates, .. } = *sky;
         let gate_refs = book.desired.as_ref().map_or(&[][..], |workload| &workload.gates);
         // What is in force, not what is wished.
         let hash = book.desired.as_ref().map(|workload| &workload.hash);
@@ -56,6 +70,8 @@ impl Facts {
             gate_changes: gates.changes(gate_refs),
             unreachable: (reason == Reason::ExecutorUnreachable).then(|| unreachable(book, reaches)),
             news: book.news,
+            times: book.times.as_ref().map(|times| (times.next, times.due, times.skips, now.wall >= sky.not_before)),
+            lock: sky.lock,
         }
     }
 }
@@ -65,11 +81,11 @@ pub(super) fn status(
     book: &Book,
     facts: &Facts,
     before: Option<&WorkloadStatus>,
-    reaches: &Reaches,
-    gates: &Gates,
+    sky: &Sky<'_>,
     now: Now,
 ) -> Option<WorkloadStatus> {
-    let message = sentence(book, facts, reaches, gates, now);
+    let gates = sky.gates;
+    let message = sentence(book, facts, sky, now);
     let unchanged = |last: &&WorkloadStatus| (last.state, last.reason) == (facts.state, facts.reason);
     let since = before.filter(unchanged).map_or(now.wall, |last| last.since);
     let observed_at = book.observed_at.unwrap_or(now.wall);
@@ -106,10 +122,13 @@ pub(super) fn status(
         last_exit_code: book.last_exit_code,
         last_run: book.last_run,
         // What wakes one that runs is not a run.
-        next_run: facts
-            .until
-            .filter(|_| !matches!(facts.reason, Reason::Running | Reason::Adopted | Reason::Stopping))
-            .map(|until| now.wall_at(until)),
+        next_run: match &book.times {
+            Some(times) => times.next.filter(|_| facts.reason != Reason::Locked),
+            None => facts
+                .until
+                .filter(|_| !matches!(facts.reason, Reason::Running | Reason::Adopted | Reason::Stopping))
+                .map(|until| now.wall_at(until)),
+        },
         cpu_quota_us: facts.cpu_quota_us,
         warnings: warnings(book, workload, facts),
         profiles: gates.gate_status(&workload.gates),
@@ -141,7 +160,8 @@ fn unreachable(book: &Book, reaches: &Reaches) -> String {
     owners.filter_map(|executor| lost(&executor)).next().unwrap_or_default()
 }
 
-fn sentence(book: &Book, facts: &Facts, reaches: &Reaches, gates: &Gates, now: Now) -> String {
+fn sentence(book: &Book, facts: &Facts, sky: &Sky<'_>, now: Now) -> String {
+    let Sky { reaches, gates, .. } = *sky;
     let at = |when: Option<Mono>| when.map_or_else(String::new, |when| now.wall_at(when).clock());
     let again = || match facts.until {
         Some(until) => format!("tried again at {}", now.wall_at(until).clock()),
@@ -153,17 +173,24 @@ fn sentence(book: &Book, facts: &Facts, reaches: &Reaches, gates: &Gates, now: N
         _ => String::new(),
     };
     match facts.reason {
-        Reason::ConditionFalse | Reason::UnknownProfile => why(),
-        Reason::Locked | Reason::CronWait => String::new(),
+        Reason::ConditionFalse | Reason::UnknownProfile => format!("{}{}", why(), schedule::due(book, now)),
+        Reason::Locked => "the device is locked: nothing is started until `flotta-agent host unlock`".into(),
+        Reason::CronWait => format!("{}{}", schedule::waits(book, sky, now), last_end(book)),
         Reason::ShuttingDown => "the agent stops and takes its workloads along (workloads.on_exit: stop)".into(),
         Reason::Starting => format!("{}{}", starting(book), because()),
-        Reason::Running => format!("runs since {}{}", started(book).clock(), because()),
-        Reason::Adopted => {
-            format!("was running when the agent started (since {}) and goes on{}", started(book).clock(), because())
+        Reason::Running => {
+            format!("runs since {}{}{}", started(book).clock(), because(), schedule::meanwhile(book, sky, now))
         }
-        Reason::Stopping => format!("told to stop, still there: {}", stopping(book, facts, gates, now)),
+        Reason::Adopted => format!(
+            "was running when the agent started (since {}) and goes on{}{}",
+            started(book).clock(),
+            because(),
+            schedule::meanwhile(book, sky, now)
+        ),
+        Reason::Stopping => format!("told to stop, still there: {}", stopping(book, facts, sky, now)),
         Reason::BackOff => format!(
-            "{}; started again at {} ({} in a row){}",
+            "{}{}; started again at {} ({} in a row){}",
+            if facts.failures >= CRASH_LOOP { "crash loop: " } else { "" },
             ended(book),
             at(facts.until),
             plural(facts.failures, "failure"),
@@ -200,11 +227,30 @@ fn sentence(book: &Book, facts: &Facts, reaches: &Reaches, gates: &Gates, now: N
     }
 }
 
-fn stopping(book: &Book, facts: &Facts, gates: &Gates, now: Now) -> String {
+/// From so many bad ends in a row on it is called one.
+const CRASH_LOOP: u32 = 3;
+
+/// Of a schedule's last run, if there was one.
+fn last_end(book: &Book) -> String {
+    match (last(book), book.last_run) {
+        (Some((_, end)), _) if end.code == Some(0) => format!("; its last run {}", end_at(end)),
+        (Some((_, end)), _) => format!("; its last run {}{}", end_at(end), tail(book)),
+        (None, Some(_)) => {
+            book.last_exit_code.map_or_else(String::new, |code| format!("; its last run ended: exit code {code}"))
+        }
+        (None, None) => String::new(),
+    }
+}
+
+fn stopping(book: &Book, facts: &Facts, sky: &Sky<'_>, now: Now) -> String {
+    let gates = sky.gates;
     if let (Some((_, why)), Some(until)) = (&book.backoff.end_error, facts.until) {
         return format!("{why}; tried again at {}", now.wall_at(until).clock());
     }
     let Some(workload) = book.desired.as_deref() else { return "it is no longer wanted".into() };
+    if sky.lock.is_some_and(|lock| !lock.keep) {
+        return "the device is locked (flotta-agent host unlock)".into();
+    }
     let other = |seen: &Seen| seen.runs() && seen.instance.hash != workload.hash;
     match gates.gate(&workload.gates) {
         Gate::Closed { .. } => gates.explain(&workload.gates, now),
@@ -224,7 +270,7 @@ fn not_supported(book: &Book, reaches: &Reaches) -> String {
             "this version of flotta-agent does not run workloads of type {kind}; it runs types pod and shell"
         );
     }
-    "this version of flotta-agent does not carry out spec.cron; take it out to run the workload all the time".into()
+    "this version of flotta-agent does not carry it out".into()
 }
 
 fn last(book: &Book) -> Option<(&Seen, &End)> {

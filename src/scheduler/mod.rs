@@ -9,7 +9,8 @@
 //!
 //! - [`decide`] holds the rules: the line that decides a workload is there, in one function.
 //! - [`plan`] asks it for every workload and keeps the number of operations at once within [`Limits`].
-//! - [`book`] is what is remembered of a workload between two plans: its operation under way, its retry.
+//! - [`book`] is what is remembered of a workload between two plans: its operation under way, its retry; [`times`]: its
+//!   schedule; [`memory`]: what of it survives the agent.
 //! - [`reconciler`] takes inputs in, hands steps and statuses out. No I/O, no clock: the agent's loop and the simulator
 //!   in `tests/` drive the same code.
 //!
@@ -18,9 +19,11 @@
 
 pub mod book;
 pub mod decide;
+pub mod memory;
 mod message;
 pub mod plan;
 pub mod reconciler;
+pub mod times;
 
 pub use decide::{Action, Situation, Verdict, decide};
 pub use plan::{Limits, Plan, Step, plan};

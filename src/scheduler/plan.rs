@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use crate::executor::{ExecutorId, Handle};
 use crate::gates::{Gate, Gates};
 use crate::model::id::WorkloadId;
-use crate::model::time::Mono;
+use crate::model::time::{Mono, Now};
 use crate::model::workload::{RestartPolicy, SharedWorkload};
 
 use super::book::{Book, Operation};
-use super::decide::{Action, Reaches, Situation, Verdict, decide};
+use super::decide::{Action, Lock, Reaches, Situation, Verdict, decide};
 
 /// How much goes on at once. Starts and ends (with changes of quota) are bounded apart, so that slow ends do not hold starts up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct World<'a> {
     pub reaches: &'a Reaches,
     /// The agent stops and takes its workloads along.
     pub shutting_down: bool,
+    /// Nothing is started until the device is unlocked.
+    pub lock: Option<Lock>,
     /// How much goes on at once.
     pub limits: Limits,
 }
@@ -84,7 +86,7 @@ pub struct Plan {
 
 /// Plans. Pure: the same books, gates, world and time give the same plan, whatever order they came in.
 #[must_use]
-pub fn plan<'a>(books: impl ExactSizeIterator<Item = &'a Book>, gates: &Gates, world: &World<'_>, now: Mono) -> Plan {
+pub fn plan<'a>(books: impl ExactSizeIterator<Item = &'a Book>, gates: &Gates, world: &World<'_>, now: Now) -> Plan {
     let mut verdicts = Vec::with_capacity(books.len());
     let (mut ends, mut starts) = (Vec::new(), Vec::new());
     // Counted by executor: one that hangs holds up nothing but its own.
@@ -100,8 +102,8 @@ pub fn plan<'a>(books: impl ExactSizeIterator<Item = &'a Book>, gates: &Gates, w
             Some(workload) => (gates.gate(&workload.gates), gates.falls(&workload.gates)),
             None => (Gate::Open { cpu_quota_us: None }, 0),
         };
-        let World { reaches, shutting_down, .. } = *world;
-        let verdict = decide(&Situation { book, gate, falls, reaches, shutting_down, now });
+        let World { reaches, shutting_down, lock, .. } = *world;
+        let verdict = decide(&Situation { book, gate, falls, reaches, shutting_down, lock, now });
         wake = earlier(wake, verdict.wake);
         let step = |executor, action| Step { id: book.id.clone(), executor, action };
         match (&verdict.action, &book.desired) {
@@ -139,7 +141,7 @@ fn fits(count: &mut Count, step: &Step, limit: usize) -> bool {
     fits
 }
 
-fn earlier(a: Option<Mono>, b: Option<Mono>) -> Option<Mono> {
+pub(super) fn earlier(a: Option<Mono>, b: Option<Mono>) -> Option<Mono> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),

@@ -5,16 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::executor::{ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance};
-use crate::gates::Gates;
+use crate::gates::{Gate, Gates};
+use crate::model::command::Command;
 use crate::model::desired::Desired;
 use crate::model::id::WorkloadId;
 use crate::model::status::{Event, Reason, State, WorkloadStatus};
-use crate::model::time::{Mono, Now};
+use crate::model::time::{Mono, Now, Wall};
 
 use super::book::{Book, Operation, Seen};
-use super::decide::{Reach, Reaches, Verdict};
-use super::message::{self, Facts};
+use super::decide::{Lock, Reach, Reaches, Verdict};
+use super::memory::{Memory, StoredBooks};
+use super::message::{self, Facts, Sky};
 use super::plan::{Limits, Plan, Step, StepAction, World, plan};
+use super::times::{Hands, Skipped, Times};
 
 /// What can happen.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +62,10 @@ pub struct Output {
     pub events: Vec<Event>,
     /// Executors that should be listed again, now.
     pub relist: Vec<ExecutorId>,
+    /// Times of schedules that were skipped: whose, which, why.
+    pub skipped: Vec<(WorkloadId, Wall, Skipped)>,
+    /// What has to survive the agent, if it changed.
+    pub remember: Option<StoredBooks>,
     /// The next turn is due then even if nothing happens.
     pub wake: Option<Mono>,
 }
@@ -81,18 +88,36 @@ pub struct Reconciler {
     relist: Vec<ExecutorId>,
     ticket: u64,
     seq: u64,
+    lock: Option<Lock>,
+    /// Before this the wall clock is not believed.
+    not_before: Wall,
+    /// Both clocks at the last turn.
+    last: Option<Now>,
+    /// Of before a restart, until its workload is desired.
+    recalled: BTreeMap<WorkloadId, Memory>,
+    same_boot: bool,
+    boot: String,
+    seed: u64,
+    /// A book that had something to remember was closed.
+    forgot: bool,
 }
+
+/// A wall clock that goes off by more than this, in ms, between two turns was set.
+const STEP: i64 = 1_000;
 
 /// A book and what was last said of it.
 #[derive(Debug)]
 struct Page {
     book: Book,
     said: Option<(Facts, WorkloadStatus)>,
+    kept: Option<Memory>,
+    /// Its schedule was held against the clock before.
+    timed: bool,
 }
 
 impl Page {
     fn new(id: &WorkloadId) -> Page {
-        Page { book: Book::new(id.clone()), said: None }
+        Page { book: Book::new(id.clone()), said: None, kept: None, timed: false }
     }
 }
 
@@ -112,7 +137,149 @@ impl Reconciler {
             relist: Vec::new(),
             ticket: 0,
             seq: 0,
+            lock: None,
+            not_before: Wall(i64::MIN),
+            last: None,
+            recalled: BTreeMap::new(),
+            same_boot: false,
+            boot: String::new(),
+            seed: 0,
+            forgot: false,
         }
+    }
+
+    /// With what was remembered before a restart, and which boot this is.
+    #[must_use]
+    pub fn remembering(mut self, stored: StoredBooks, lock: Option<Lock>, boot: &str) -> Reconciler {
+        self.same_boot = !boot.is_empty() && stored.boot == boot;
+        boot.clone_into(&mut self.boot);
+        self.recalled = stored.workloads;
+        self.lock = lock;
+        self
+    }
+
+    /// Schedules wait until the wall clock shows at least this.
+    #[must_use]
+    pub fn with_clock_from(mut self, not_before: Wall) -> Reconciler {
+        self.not_before = not_before;
+        self
+    }
+
+    /// Randomised waits of this device differ from those of one with another seed.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Reconciler {
+        self.seed = seed;
+        self
+    }
+
+    /// Whether and how the device is locked.
+    #[must_use]
+    pub fn lock(&self) -> Option<Lock> {
+        self.lock
+    }
+
+    /// Carries out what a person asks for; what was done, or why not, in a sentence.
+    ///
+    /// # Errors
+    /// A sentence with what to do.
+    pub fn command(&mut self, command: &Command, gates: &Gates, now: Now) -> Result<String, String> {
+        match command {
+            Command::Lock { keep } => {
+                let before = self.lock.replace(Lock { keep: *keep });
+                Ok(match (before, keep) {
+                    (Some(before), keep) if before.keep == *keep => "the device is locked already".to_owned(),
+                    (_, true) => "the device is locked: what runs goes on, nothing new is started".to_owned(),
+                    (_, false) => "the device is locked: its workloads are being stopped".to_owned(),
+                })
+            }
+            Command::Unlock => Ok(match self.lock.take() {
+                Some(_) => "the device is unlocked: profiles and schedules decide again".to_owned(),
+                None => "the device was not locked".to_owned(),
+            }),
+            Command::Run(id) => self.run_now(id, gates, now),
+        }
+    }
+
+    fn run_now(&mut self, id: &WorkloadId, gates: &Gates, now: Now) -> Result<String, String> {
+        let known = self.books.get_mut(id).filter(|page| page.book.desired.is_some());
+        let Some(page) = known else {
+            return Err(format!(
+                "there is no workload {id} on this device; `flotta-agent status` lists those there are"
+            ));
+        };
+        let Page { book, said, .. } = page;
+        let Some(workload) = book.desired.clone() else { return Err(String::new()) };
+        if self.lock.is_some() {
+            return Err("the device is locked, so nothing is started; unlock it first: flotta-agent host unlock".into());
+        }
+        let hopeless = [Reason::InvalidSpec, Reason::NotSupported, Reason::ForbiddenByPolicy];
+        if let Some((_, status)) = said.as_ref().filter(|(_, status)| hopeless.contains(&status.reason)) {
+            return Err(format!("{id} cannot be run: {}", status.message));
+        }
+        let starts = matches!(book.operation, Some((Operation::Start | Operation::Resume, _)));
+        if starts || book.instances.iter().any(|seen| seen.runs() && seen.instance.hash == workload.hash) {
+            return Err(format!("{id} runs already"));
+        }
+        let closed = matches!(gates.gate(&workload.gates), Gate::Closed { .. });
+        let why = || gates.explain(&workload.gates, now);
+        match &mut book.times {
+            Some(times) => times.ask(now.wall),
+            None if closed => return Err(format!("{id} is not to run now: {}", why())),
+            None => book.asked = true,
+        }
+        book.backoff.until = None;
+        book.backoff.error = None;
+        Ok(if closed {
+            format!("a run of {id} is due, and waits: {}", why())
+        } else {
+            format!("{id} is being started")
+        })
+    }
+
+    /// Holds the schedules against the clock.
+    fn tell_time(&mut self, now: Now, output: &mut Output) {
+        let stepped = self.last.replace(now).map_or(0, |last| now.set_since(last));
+        let stepped = if stepped.abs() < STEP { 0 } else { stepped };
+        let (plausible, locked) = (now.wall >= self.not_before, self.lock.is_some());
+        for page in self.books.values_mut() {
+            let Page { book, timed, .. } = page;
+            let cron = book.desired.as_ref().and_then(|workload| workload.cron.as_ref());
+            let (Some(cron), Some(times)) = (cron, &mut book.times) else { continue };
+            let runs = book.operation.is_some_and(|(operation, _)| operation == Operation::Start)
+                || book.instances.iter().any(Seen::runs);
+            let hands = Hands { now, plausible, stepped, first: !*timed, runs, locked, last_run: book.last_run };
+            let before = times.skips;
+            times.advance(cron, &hands);
+            *timed |= plausible;
+            if let (true, Some((at, why))) = (times.skips > before, times.skipped) {
+                output.skipped.push((book.id.clone(), at, why));
+            }
+        }
+    }
+
+    /// What changed of what has to survive.
+    fn remember(&mut self) -> Option<StoredBooks> {
+        let mut changed = false;
+        for page in self.books.values_mut() {
+            let same = match &page.kept {
+                Some(kept) => kept.is_of(&page.book),
+                None => Memory::is_nothing(&page.book),
+            };
+            if !same {
+                page.kept = Memory::of(&page.book);
+                changed = true;
+            }
+        }
+        if !changed && !std::mem::take(&mut self.forgot) {
+            return None;
+        }
+        let kept = |(id, page): (&WorkloadId, &Page)| Some((id.clone(), page.kept.clone()?));
+        let mut workloads: BTreeMap<WorkloadId, Memory> = self.books.iter().filter_map(kept).collect();
+        // A source that has not said its wish yet may still want them.
+        for (id, memory) in &self.recalled {
+            workloads.entry(id.clone()).or_insert_with(|| memory.clone());
+        }
+        Some(StoredBooks { boot: self.boot.clone(), workloads })
     }
 
     /// Drawn before an executor is asked for its list: what happens after it is newer than the list.
@@ -182,11 +349,16 @@ impl Reconciler {
         if !self.desired_known || self.paused {
             return output;
         }
-        let Reconciler { limits, reaches, shutting_down, .. } = self;
-        let world = World { reaches, shutting_down: *shutting_down, limits: *limits };
-        let Plan { steps, verdicts, wake } = plan(self.books.values().map(|page| &page.book), gates, &world, now.mono);
+        self.tell_time(now, &mut output);
+        let Reconciler { limits, reaches, shutting_down, lock, .. } = self;
+        let world = World { reaches, shutting_down: *shutting_down, lock: *lock, limits: *limits };
+        let Plan { steps, verdicts, wake } = plan(self.books.values().map(|page| &page.book), gates, &world, now);
         output.wake = wake;
-        self.planned |= self.reaches.values().all(|reach| *reach != Reach::Unasked);
+        if !self.planned && self.reaches.values().all(|reach| *reach != Reach::Unasked) {
+            self.planned = true;
+            self.forgot |= !self.recalled.is_empty();
+            self.recalled.clear();
+        }
         for step in &steps {
             if let Some(page) = self.books.get_mut(&step.id) {
                 begin(&mut page.book, step, gates);
@@ -195,15 +367,17 @@ impl Reconciler {
         output.steps = steps;
         let seq = &mut self.seq;
         let mut gone = Vec::new();
+        let sky = Sky { reaches: &self.reaches, gates, lock: self.lock, not_before: self.not_before };
         for (page, verdict) in self.books.values_mut().zip(verdicts) {
-            say(page, &verdict, &self.reaches, gates, now, seq, &mut output);
+            say(page, &verdict, &sky, now, seq, &mut output);
             if page.book.is_blank() {
                 gone.push(page.book.id.clone());
             }
         }
         for id in gone {
-            self.books.remove(&id);
+            self.forgot |= self.books.remove(&id).is_some_and(|page| page.kept.is_some());
         }
+        output.remember = self.remember();
         output
     }
 
@@ -222,7 +396,13 @@ impl Reconciler {
             }
         }
         for (id, workload) in desired.workloads {
-            self.books.entry(id.clone()).or_insert_with(|| Page::new(&id)).book.set_desired(Some(workload), now);
+            let page = self.books.entry(id.clone()).or_insert_with(|| Page::new(&id));
+            page.book.luck = luck(self.seed, &id);
+            page.book.set_desired(Some(workload), now);
+            if let Some(memory) = self.recalled.remove(&id) {
+                page.kept = Some(memory.clone());
+                memory.recall(&mut page.book, self.same_boot);
+            }
         }
     }
 
@@ -354,6 +534,8 @@ fn begin(book: &mut Book, step: &Step, gates: &Gates) {
         StepAction::Limit(..) => Operation::Limit,
         StepAction::Start(workload, _) => {
             book.falls = Some(gates.falls(&workload.gates));
+            book.asked = false;
+            book.begun = book.times.as_mut().and_then(Times::begin);
             book.retry_heard = false;
             Operation::Start
         }
@@ -363,16 +545,15 @@ fn begin(book: &mut Book, step: &Step, gates: &Gates) {
     book.operation = Some((operation, step.executor));
 }
 
+/// Where in its share a randomised wait of this workload falls on this device.
+fn luck(seed: u64, id: &WorkloadId) -> u64 {
+    // FNV-1a: the same in every release and on every machine.
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    id.to_string().bytes().fold(seed ^ 0xcbf2_9ce4_8422_2325, step)
+}
+
 /// Says what changed of one workload. What is begun in this turn is said in this turn.
-fn say(
-    page: &mut Page,
-    verdict: &Verdict,
-    reaches: &Reaches,
-    gates: &Gates,
-    now: Now,
-    seq: &mut u64,
-    out: &mut Output,
-) {
+fn say(page: &mut Page, verdict: &Verdict, sky: &Sky<'_>, now: Now, seq: &mut u64, out: &mut Output) {
     let mut verdict = verdict.clone();
     if page.book.operation.is_some_and(|(operation, _)| operation == Operation::Stop) {
         verdict.say = Some((State::Running, Reason::Stopping));
@@ -387,12 +568,12 @@ fn say(
         }
         return;
     };
-    let facts = Facts::of(&page.book, (state, reason), &verdict, reaches, gates);
+    let facts = Facts::of(&page.book, (state, reason), &verdict, sky, now);
     if page.said.as_ref().is_some_and(|(last, _)| *last == facts) {
         return;
     }
     let before = page.said.as_ref().map(|(_, status)| status);
-    let Some(status) = message::status(&page.book, &facts, before, reaches, gates, now) else { return };
+    let Some(status) = message::status(&page.book, &facts, before, sky, now) else { return };
     let changed = before.is_none_or(|last| (last.state, last.reason) != (state, reason));
     if changed {
         out.events.push(event(seq, now, &page.book.id, from, Some(state), Some(reason), status.message.clone()));

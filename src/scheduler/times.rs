@@ -1,0 +1,190 @@
+//! The schedule of one workload: which time is next, which one is due, which ones were skipped and why.
+//!
+//! ```text
+//!  next ≤ wall clock ──► due ──► begun (last)          a run that goes on, a lock, a long absence: skipped, and said
+//!       ▲                 └── waits while the profiles say no, or nobody can carry it out: one of it, however long
+//!       └── recomputed when the schedule changes, and when the clock is set
+//! ```
+//! Pure: both clocks are arguments. Nothing comes due before the clock is plausible.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::time::{Now, Wall};
+use crate::model::workload::Cron;
+
+/// A time that is found later than this (a suspended device, a clock set forward) is missed; before, it is late. As
+/// Debian's cron has it.
+pub const LATE: Duration = Duration::from_secs(3 * 3600);
+
+/// Why a time was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Skipped {
+    /// The run before was still going.
+    StillGoing,
+    /// No agent was there.
+    AgentAway,
+    /// The clock was set over it, or the device slept through it.
+    ClockSet,
+    /// The device was locked.
+    Locked,
+}
+
+impl Skipped {
+    /// For a sentence: "... was skipped: ".
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Skipped::StillGoing => "the run before it was still going",
+            Skipped::AgentAway => "the agent was not running",
+            Skipped::ClockSet => "the clock was set past it, or the device slept",
+            Skipped::Locked => "the device was locked",
+        }
+    }
+}
+
+/// What is remembered of a schedule; stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// Of which schedule: expression and zone.
+    pub of: String,
+    /// The next time; `None` until the clock is plausible, or when there is none any more.
+    #[serde(default)]
+    pub next: Option<Wall>,
+    /// A run is due, for this time, and was not begun.
+    #[serde(default)]
+    pub due: Option<Wall>,
+    /// The newest time that was begun or skipped.
+    #[serde(default)]
+    pub last: Option<Wall>,
+    /// The newest time that was skipped.
+    #[serde(default)]
+    pub skipped: Option<(Wall, Skipped)>,
+    /// Skipped since the last one that was begun.
+    #[serde(default)]
+    pub skips: u64,
+    /// What is due may have been begun: by an agent that was killed before it had stored it, or by an executor that did not
+    /// answer. What is there tells.
+    #[serde(skip)]
+    pub unsure: bool,
+}
+
+/// What the schedule is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Hands {
+    /// Both clocks.
+    pub now: Now,
+    /// The wall clock can be believed.
+    pub plausible: bool,
+    /// By how much, in ms, the wall clock was set since the last look; 0: it was not.
+    pub stepped: i64,
+    /// The first look of this agent: what passed before it, passed while nobody was there.
+    pub first: bool,
+    /// A run goes on.
+    pub runs: bool,
+    /// The device is locked.
+    pub locked: bool,
+    /// When the newest run that was observed had begun.
+    pub last_run: Option<Wall>,
+}
+
+impl Times {
+    /// Brings it up to the present.
+    pub fn advance(&mut self, cron: &Cron, hands: &Hands) {
+        if self.unsure && self.due.is_some() && hands.last_run >= self.due {
+            self.due = None;
+        }
+        if !hands.plausible {
+            return;
+        }
+        let wall = hands.now.wall;
+        let schedule = &cron.schedule;
+        if !self.is_of(cron) {
+            let next = schedule.next(wall);
+            *self = Times { of: name(cron), next, last: self.last, ..Times::default() };
+            return;
+        }
+        if hands.stepped < 0 && !hands.first {
+            self.clock_set_back(cron, hands);
+        }
+        let Some(first) = self.next else {
+            self.next = schedule.next(wall);
+            return;
+        };
+        if first > wall {
+            return;
+        }
+        // The newest of those that have come; after a long time it is looked for from nearer by.
+        let late = wall.since(first);
+        let mut newest = first;
+        if late <= LATE {
+            while let Some(next) = schedule.next(newest).filter(|next| *next <= wall) {
+                newest = next;
+            }
+        }
+        self.next = schedule.next(wall);
+        self.last = Some(newest);
+        let missed = match (hands.first, late > LATE) {
+            (true, _) => Some(Skipped::AgentAway),
+            (false, true) => Some(Skipped::ClockSet),
+            (false, false) => None,
+        };
+        match (missed, cron.catch_up) {
+            _ if hands.locked && !cron.catch_up => self.skip(newest, Skipped::Locked),
+            _ if hands.runs => self.skip(newest, Skipped::StillGoing),
+            (Some(why), false) => self.skip(newest, why),
+            (Some(_), true) | (None, _) => {
+                self.due = Some(newest);
+                self.unsure = hands.first;
+            }
+        }
+    }
+
+    /// A time that comes a second time: real time for wildcards, once for fixed ones (as when daylight saving ends).
+    fn clock_set_back(&mut self, cron: &Cron, hands: &Hands) {
+        let by = Duration::from_millis(hands.stepped.unsigned_abs());
+        let next = cron.schedule.next(hands.now.wall);
+        let had = self.last.filter(|_| cron.schedule.is_fixed() && by <= LATE);
+        self.next = match (next, had) {
+            (Some(next), Some(had)) if next <= had => cron.schedule.next(had),
+            (next, _) => next,
+        };
+    }
+
+    fn skip(&mut self, at: Wall, why: Skipped) {
+        self.skipped = Some((at, why));
+        self.skips = self.skips.saturating_add(1);
+    }
+
+    /// Asks for a run now, out of turn.
+    pub fn ask(&mut self, now: Wall) {
+        self.due = Some(now);
+        self.unsure = false;
+    }
+
+    /// The run that is due is begun: for which time.
+    pub fn begin(&mut self) -> Option<Wall> {
+        self.skipped = None;
+        self.skips = 0;
+        self.unsure = false;
+        self.due.take()
+    }
+
+    /// The run that was begun for this time may not have been.
+    pub fn not_begun(&mut self, at: Wall) {
+        self.due = self.due.max(Some(at));
+        self.unsure = true;
+    }
+
+    /// Whether it is remembered of this schedule.
+    #[must_use]
+    pub fn is_of(&self, cron: &Cron) -> bool {
+        self.of.strip_prefix(cron.schedule.expression()).and_then(|rest| rest.strip_prefix(" in "))
+            == Some(cron.schedule.zone().name())
+    }
+}
+
+fn name(cron: &Cron) -> String {
+    format!("{} in {}", cron.schedule.expression(), cron.schedule.zone().name())
+}
