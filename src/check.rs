@@ -3,19 +3,25 @@
 use std::io::Write;
 
 use crate::cli::Exit;
-use crate::cli::check::{CheckReport, CheckedCondition, CheckedProfile, CheckedWorkload};
+use crate::cli::check::{CheckReport, CheckedCondition, CheckedCron, CheckedProfile, CheckedWorkload};
+use crate::clock;
 use crate::condition;
 use crate::config::{Loaded, absent};
+use crate::cron::{Schedule, Zone};
 use crate::model::problem::Problem;
 use crate::model::profile::ProfileSpec;
+use crate::model::time::Wall;
 use crate::model::workload::Payload;
 use crate::source::flotta::Files;
 use crate::source::manifests::{Settings, read_once};
 use crate::spec_hash::DeviceKey;
 
+/// How many of a schedule's next times are shown.
+const NEXT_TIMES: usize = 3;
+
 /// Reads everything as the agent would, and says what it found.
 pub fn run(loaded: &Loaded, out: &mut dyn Write) -> Exit {
-    let report = report(loaded);
+    let report = report(loaded, clock::wall());
     match report.write(out).and_then(|()| out.flush()) {
         Ok(()) => report.exit(),
         Err(why) if why.kind() == std::io::ErrorKind::BrokenPipe => report.exit(),
@@ -23,7 +29,7 @@ pub fn run(loaded: &Loaded, out: &mut dyn Write) -> Exit {
     }
 }
 
-fn report(loaded: &Loaded) -> CheckReport {
+fn report(loaded: &Loaded, now: Wall) -> CheckReport {
     let config = &loaded.config;
     // Hashes are not shown, so any key will do: a check neither makes nor needs a state directory.
     let settings = Settings {
@@ -43,11 +49,17 @@ fn report(loaded: &Loaded) -> CheckReport {
     report.warnings.extend(outcome.warnings);
     report.warnings.extend(outcome.notes);
     report.profiles = outcome.desired.profiles.iter().map(profile).collect();
+    if outcome.desired.workloads.values().any(|workload| workload.cron.is_some())
+        && let Err(why) = Zone::try_local()
+    {
+        report.warnings.push(Problem::new("time zone", format!("{why}; the device's own clock counts as UTC")));
+    }
     for workload in outcome.desired.workloads.values() {
         report.workloads.push(CheckedWorkload {
             id: workload.id.clone(),
             kind: workload.kind,
             origin: workload.origin.clone(),
+            cron: workload.cron.as_ref().map(|cron| checked_cron(&cron.schedule, now)),
             warnings: match &workload.payload {
                 Payload::Invalid(why) => vec![format!("InvalidSpec: {why}")],
                 _ => Vec::new(),
@@ -55,6 +67,15 @@ fn report(loaded: &Loaded) -> CheckReport {
         });
     }
     report
+}
+
+fn checked_cron(schedule: &Schedule, now: Wall) -> CheckedCron {
+    let next = std::iter::successors(schedule.next(now), |at| schedule.next(*at)).take(NEXT_TIMES);
+    CheckedCron {
+        expression: schedule.expression().to_owned(),
+        understood: schedule.describe(),
+        next: next.map(|at| schedule.zone().clock(at, now)).collect(),
+    }
 }
 
 fn profile(spec: &ProfileSpec) -> CheckedProfile {

@@ -1,7 +1,7 @@
 //! What `check` says and how it ends.
 
 use flotta_agent::cli::Exit;
-use flotta_agent::cli::check::{CheckReport, CheckedCondition, CheckedProfile, CheckedWorkload};
+use flotta_agent::cli::check::{CheckReport, CheckedCondition, CheckedCron, CheckedProfile, CheckedWorkload};
 use flotta_agent::model::id::WorkloadId;
 use flotta_agent::model::problem::Problem;
 use flotta_agent::model::workload::Kind;
@@ -28,6 +28,11 @@ fn sound() -> CheckReport {
             id: WorkloadId::parse("nginx").expect("a name"),
             kind: Kind::Pod,
             origin: "manifests/a.yaml:12".into(),
+            cron: Some(CheckedCron {
+                expression: "30 3 * * *".into(),
+                understood: "at 03:30, every day (UTC)".into(),
+                next: vec!["03:30".into(), "Sun 22 Nov 03:30".into()],
+            }),
             warnings: vec!["profiles stand under spec".into()],
         }],
     }
@@ -40,6 +45,9 @@ profile test
   off: x<3% || x == nil
     understood as: (x < 3) or (x is nil)
 workload default/nginx (pod), manifests/a.yaml:12
+  cron: 30 3 * * *
+    understood as: at 03:30, every day (UTC)
+    next: 03:30, Sun 22 Nov 03:30
   warning: profiles stand under spec
 warning: manifests/a.yaml:9:3: unknown field spec.colour
 1 workload, 1 profile: all is well

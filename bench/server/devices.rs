@@ -49,6 +49,7 @@ fn run(dir: &Path, url: &str, id: &str, saves: Saves) -> impl Future<Output = ()
         files,
         device: id.to_owned(),
         namespace: "default".into(),
+        before: 0,
         leave: false,
         state,
     };

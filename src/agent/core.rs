@@ -50,6 +50,8 @@ pub struct Recalled {
     pub books: StoredBooks,
     /// Object `device-lock`.
     pub lock: StoredLock,
+    /// The number of the last event.
+    pub last_event: u64,
 }
 
 /// Whether the device is locked.
@@ -155,10 +157,11 @@ impl Core {
     #[must_use]
     pub fn new(setting: Setting, recalled: Recalled) -> Core {
         let Setting { limits, policy, executors, clock_from, seed, boot } = setting;
-        let reconciler = Reconciler::new(limits, &executors)
+        let mut reconciler = Reconciler::new(limits, &executors)
             .remembering(recalled.books, recalled.lock.lock, &boot)
             .with_clock_from(clock_from)
             .with_seed(seed);
+        reconciler.start_seq(recalled.last_event);
         Core { reconciler, policy, of_manifests: Desired::default(), of_flotta: Desired::default(), saves: Vec::new() }
     }
 

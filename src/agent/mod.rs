@@ -30,10 +30,11 @@ use crate::released::build_date;
 use crate::scheduler::Limits;
 use crate::source::manifests::{self, StoredManifests};
 use crate::spec_hash::DeviceKey;
-use crate::state::{self, OpenError, Saver, StateDir};
+use crate::state::{self, OpenError, Saver, Saves, StateDir};
 
 pub mod core;
 mod counters;
+mod events;
 mod files;
 mod memory;
 mod reconcile;
@@ -43,6 +44,7 @@ mod sources;
 mod voice;
 
 use core::{Core, Recalled, object};
+use events::EventNumbers;
 use reconcile::{INPUTS, Loop};
 use voice::Voice;
 
@@ -98,15 +100,17 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let mut problems = loaded.warnings.clone();
     problems.extend(config::absent(&loaded).into_iter().filter(|problem| !is_told_elsewhere(&problem.message)));
     problems.extend([damaged_truths, damaged_books, damaged_lock, damaged_manifests].into_iter().flatten());
+    problems.extend(state.problems().iter().cloned());
     problems.extend(files::allow(config).err());
-    board.set_problems("configuration", problems);
-
     let of_saver = board.clone();
     let report = move |what: Option<String>| {
         of_saver.set_problems("state", what.map(|message| Problem::new("state", message)).into_iter().collect());
     };
     let saver = Saver::start(state.path().to_path_buf(), Box::new(report))
         .map_err(|why| StartError::Machine { what: "no thread for the state", why })?;
+    let (numbers, damaged_numbers) = EventNumbers::open(&state, saver.hand());
+    let numbers = Arc::new(numbers);
+    problems.extend(damaged_numbers);
 
     let ttl = Some(config.metrics.ttl).filter(|ttl| !ttl.is_zero());
     let mut gates = Gates::new(Settings { default_ttl: ttl, restart_grace: config.metrics.restart_grace });
@@ -119,7 +123,9 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     if let Link::Embedded(broker, _) = &link {
         board.set_problems("mqtt.retained", mqtt::embedded::damage(broker));
     }
-    let voice = Voice::new(topics, link.outlet(), board.clone());
+    problems.extend(link.restore(&state, &saver.hand()));
+    board.set_problems("configuration", problems);
+    let voice = Voice::new(topics, link.outlet(), board.clone(), numbers.clone());
 
     let (inputs, inbox) = mpsc::channel(INPUTS);
     let executors = executors(config, &state, &device_id, &inputs);
@@ -131,9 +137,12 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
         seed: seed(state.owner()),
         boot: clock::boot_id(),
     };
-    let core = Core::new(setting, Recalled { books: books.unwrap_or_default(), lock: lock.unwrap_or_default() });
+    let before = numbers.used();
+    let recalled = Recalled { books: books.unwrap_or_default(), lock: lock.unwrap_or_default(), last_event: before };
+    let core = Core::new(setting, recalled);
     let mut sources = sources::Sources::new(first, desired);
-    let server = server::Server::prepare(config, &state, &device_id, key, (&board, saver.hand()), &mut sources);
+    let server = server::Server::prepare(config, &state, &device_id, key, (&board, saver.hand(), before), &mut sources);
+    let saves = saver.hand();
     let (commands, asked) = Commands::channel();
     let reconcile = Loop::new(core, executors, intake.clone(), voice, saver, inputs.clone());
     let handle = reconcile.handle();
@@ -150,7 +159,8 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let endpoints = Arc::new(Endpoints::new(state));
     let controlling = tokio::spawn(serve_control(shared.clone(), commands, board.clone(), endpoints.clone()));
     let serving = tokio::spawn(serve_http(config.http.listen, shared, board.clone(), endpoints.clone()));
-    let talking = tokio::spawn(link.clone().keep(config.mqtt.listen, metrics, board.clone(), endpoints.clone()));
+    let talking =
+        tokio::spawn(link.clone().keep(config.mqtt.listen, metrics, board.clone(), endpoints.clone(), saves.clone()));
 
     endpoints.wait(matches!(config.mqtt.broker, config::Broker::Embedded)).await;
     ready(&Banner {
@@ -176,10 +186,13 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     serving.abort();
     controlling.abort();
     server.end().await;
-    if let Ok(saver) = looping.await {
+    let saver = looping.await;
+    numbers.end();
+    // What is not delivered in these last seconds is kept for the next start.
+    link.close(&saves).await;
+    if let Ok(saver) = saver {
         saver.end();
     }
-    link.close().await;
     talking.abort();
     Ok(())
 }
@@ -297,6 +310,20 @@ impl Link {
         }
     }
 
+    /// What an earlier run did not get rid of. It goes to whichever broker is configured now; to none of ours, where it
+    /// is the one inside: nobody has waited for it there.
+    fn restore(&self, state: &StateDir, saves: &Saves) -> Option<Problem> {
+        let (stored, damaged) = state::load::<mqtt::external::Undelivered>(state.path(), mqtt::external::OBJECT);
+        match (self, stored) {
+            (Link::External(external, _), stored) => external.restore(stored.unwrap_or_default()),
+            (_, Some(stored)) if !stored.events.is_empty() => {
+                saves.save(mqtt::external::OBJECT, &mqtt::external::Undelivered::default());
+            }
+            _ => {}
+        }
+        damaged
+    }
+
     fn outlet(&self) -> Arc<dyn Outlet> {
         match self {
             Link::Embedded(broker, _) => Arc::new(mqtt::embedded::EmbeddedOutlet(broker.clone())),
@@ -319,6 +346,7 @@ impl Link {
         metrics: mqtt::metrics::Metrics,
         board: Arc<Board>,
         endpoints: Arc<Endpoints>,
+        saves: Saves,
     ) {
         match self {
             Link::Embedded(broker, _) => {
@@ -326,26 +354,35 @@ impl Link {
                 endpoints.bound("mqtt", bound);
             }
             Link::External(external, events) => {
-                // Before the first plan nothing of ours is known to be true, and all of it would be cleared.
-                while !board.is_planned() {
-                    board.planned.notified().await;
-                }
-                let events = events.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some(events) = events {
-                    external.keep(events, &metrics, &board).await;
+                let keep = async {
+                    // Before the first plan nothing of ours is known to be true, and all of it would be cleared.
+                    while !board.is_planned() {
+                        board.planned.notified().await;
+                    }
+                    let events = events.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    if let Some(events) = events {
+                        external.keep(events, &metrics, &board).await;
+                    }
+                };
+                tokio::select! {
+                    () = keep => {}
+                    () = external.store(&saves) => {}
                 }
             }
             Link::None => {}
         }
     }
 
-    async fn close(&self) {
+    async fn close(&self, saves: &Saves) {
         match self {
             Link::Embedded(broker, topics) => {
                 broker.publish(&topics.status(), br#"{"state":"offline"}"#, 1, true);
                 broker.shutdown().await;
             }
-            Link::External(external, _) => external.close(Duration::from_secs(3)).await,
+            Link::External(external, _) => {
+                external.close(Duration::from_secs(3)).await;
+                external.store_now(saves);
+            }
             Link::None => {}
         }
     }

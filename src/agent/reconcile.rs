@@ -197,11 +197,18 @@ impl Loop {
         let (save, result) = self.core.command(&command, &self.intake.gates(), clock::now());
         tracing::info!(?command, "{}", result.as_ref().unwrap_or_else(|why| why));
         self.voice.board.set_locked(self.core.reconciler().lock().is_some());
-        if let Some(save) = save {
-            self.save(&save);
-        }
-        // Who asked may have gone.
-        let _ = answer.send(result);
+        // Who asked may have gone: its answer is nobody's.
+        let Some(save) = save else {
+            let _ = answer.send(result);
+            return;
+        };
+        // Acknowledged when it would survive a power cut.
+        self.saver.save_and_tell(save.name(), &save, move |stored| {
+            let _ = answer.send(match (result, stored) {
+                (Ok(done), Err(why)) => Ok(format!("{done}; but a restart of the agent would forget it: {why}")),
+                (result, _) => result,
+            });
+        });
     }
 
     fn save(&self, save: &Save) {

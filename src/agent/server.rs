@@ -35,7 +35,7 @@ impl Server {
         state: &StateDir,
         device: &str,
         key: DeviceKey,
-        (board, saves): (&Arc<Board>, Saves),
+        (board, saves, before): (&Arc<Board>, Saves, u64),
         sources: &mut Sources,
     ) -> Server {
         let (reread, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -56,6 +56,7 @@ impl Server {
             namespace: config.remote.namespace.clone(),
             leave: config.remote.on_removal == OnEnd::Leave,
             state: state.path().to_path_buf(),
+            before,
         };
         let counts = Arc::new(Counts::default());
         let (board, reread_too, stop_too) = (board.clone(), reread.clone(), stop.clone());

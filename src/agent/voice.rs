@@ -13,17 +13,25 @@ use crate::mqtt::Outlet;
 use crate::mqtt::topics::Topics;
 use crate::scheduler::Output;
 
+use super::events::EventNumbers;
+
 /// Says what changed.
 pub(super) struct Voice {
     topics: Arc<Topics>,
     outlet: Arc<dyn Outlet>,
     pub(super) board: Arc<Board>,
+    numbers: Arc<EventNumbers>,
     profiles: BTreeSet<String>,
 }
 
 impl Voice {
-    pub(super) fn new(topics: Arc<Topics>, outlet: Arc<dyn Outlet>, board: Arc<Board>) -> Voice {
-        Voice { topics, outlet, board, profiles: BTreeSet::new() }
+    pub(super) fn new(
+        topics: Arc<Topics>,
+        outlet: Arc<dyn Outlet>,
+        board: Arc<Board>,
+        numbers: Arc<EventNumbers>,
+    ) -> Voice {
+        Voice { topics, outlet, board, numbers, profiles: BTreeSet::new() }
     }
 
     /// What a turn of the loop brought about.
@@ -40,6 +48,7 @@ impl Voice {
             tracing::warn!(workload = %id, time = at.rfc3339(), "a run of its schedule was skipped: {}", why.words());
         }
         self.board.post(&output.statuses, &output.events, now.mono);
+        self.numbers.said(&output.events);
     }
 
     /// Profiles in which something changed.

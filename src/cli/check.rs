@@ -50,8 +50,21 @@ pub struct CheckedWorkload {
     pub kind: Kind,
     /// Where it stands.
     pub origin: String,
+    /// When it runs, if not all the time.
+    pub cron: Option<CheckedCron>,
     /// What it asks for and does not get.
     pub warnings: Vec<String>,
+}
+
+/// A cron line that was read; a wrong one is a problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedCron {
+    /// As written.
+    pub expression: String,
+    /// What it was understood as.
+    pub understood: String,
+    /// The next times, by the clock that counts; empty: none is to come.
+    pub next: Vec<String>,
 }
 
 impl CheckReport {
@@ -85,6 +98,14 @@ impl CheckReport {
         }
         for workload in &self.workloads {
             writeln!(out, "workload {} ({}), {}", workload.id, workload.kind.as_str(), line(&workload.origin))?;
+            if let Some(cron) = &workload.cron {
+                writeln!(out, "  cron: {}", line(&cron.expression))?;
+                writeln!(out, "    understood as: {}", line(&cron.understood))?;
+                match cron.next.is_empty() {
+                    true => writeln!(out, "    next: none is to come")?,
+                    false => writeln!(out, "    next: {}", line(&cron.next.join(", ")))?,
+                }
+            }
             for warning in &workload.warnings {
                 writeln!(out, "  warning: {}", line(warning))?;
             }

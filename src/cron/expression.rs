@@ -81,8 +81,9 @@ impl Expression {
     }
 }
 
+/// A line break too, which a YAML block ends with.
 fn blank(character: char) -> bool {
-    character == ' ' || character == '\t'
+    character.is_ascii_whitespace()
 }
 
 /// The fields with their columns, from 1 on.

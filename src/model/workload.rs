@@ -37,6 +37,12 @@ impl Kind {
             Kind::Shell => "shell",
         }
     }
+
+    /// Carried out by a cluster, which has cron and retries of its own.
+    #[must_use]
+    pub fn is_of_a_cluster(self) -> bool {
+        matches!(self, Kind::K8s | Kind::Microshift)
+    }
 }
 
 /// Which source a workload came from: decides what it may ask for and who wins a name clash.

@@ -282,6 +282,11 @@ impl Reconciler {
         Some(StoredBooks { boot: self.boot.clone(), workloads })
     }
 
+    /// Events are numbered from the one after this.
+    pub fn start_seq(&mut self, last: u64) {
+        self.seq = last;
+    }
+
     /// Drawn before an executor is asked for its list: what happens after it is newer than the list.
     #[must_use]
     pub fn ticket(&self) -> u64 {

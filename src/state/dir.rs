@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::object::replace;
+use super::disk::RealDisk;
+use super::kept::{self, Kept};
+use super::object::{replace, tidy};
+use crate::model::problem::Problem;
 
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +25,7 @@ pub enum OpenError {
         pid: String,
     },
     /// It cannot be made, read or written.
-    #[error("state directory {} cannot be used: {what}: {why}; set state.dir to a directory that this user can write", dir.display())]
+    #[error("state directory {} cannot be used: {what}: {why}; {}", dir.display(), remedy(why))]
     Unusable {
         /// Which directory.
         dir: PathBuf,
@@ -33,41 +36,64 @@ pub enum OpenError {
     },
 }
 
+fn remedy(why: &io::Error) -> &'static str {
+    match why.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "a first start needs a few kilobytes: make room there, or set state.dir to a directory on another disk"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotFound => {
+            "set state.dir to a directory that this user can write"
+        }
+        _ => "mend that, or set state.dir to a directory that this user can write",
+    }
+}
+
 /// The state directory, locked for as long as this lives.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
     owner: String,
     key: [u8; 32],
+    problems: Vec<Problem>,
     _lock: File,
 }
 
 impl StateDir {
-    /// Makes it if need be, and locks it.
+    /// Makes it if need be, and locks it. One that has been used before is opened without anything being written, so that
+    /// an agent starts from it on a full disk too.
     ///
     /// # Errors
     /// A sentence; with the other's pid if it is in use.
     pub fn open(path: &Path) -> Result<StateDir, OpenError> {
         let unusable = |what| move |why| OpenError::Unusable { dir: path.to_path_buf(), what, why };
         make_dir(path).map_err(unusable("cannot make it"))?;
-        make_dir(&path.join("run")).map_err(unusable("cannot make run/ in it"))?;
-        let mut lock = private().open(path.join("lock")).map_err(unusable("cannot open its lock"))?;
+        let mut lock = open_lock(&path.join("lock")).map_err(unusable("cannot open its lock"))?;
         if !take_lock(&lock).map_err(unusable("cannot lock it"))? {
             return Err(OpenError::InUse { dir: path.to_path_buf(), pid: holder(&mut lock) });
         }
         let pid = format!("{}\n", std::process::id());
-        // The lock is held whether or not its pid can be written: on a full disk the agent goes on.
-        let _ = lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| lock.write_all(pid.as_bytes()));
-        let owner = kept(
-            path,
-            "owner",
-            |text| uuid::Uuid::try_parse(text.trim()).ok(),
-            uuid::Uuid::new_v4,
-            |id| format!("{id}\n").into_bytes(),
-        );
-        let owner = owner.map_err(unusable("cannot keep its owner id"))?.to_string();
-        let key = device_key(path).map_err(unusable("cannot keep the device key"))?;
-        Ok(StateDir { path: path.to_path_buf(), owner, key, _lock: lock })
+        // The lock is held whether or not its pid can be written: on a full disk the agent goes on. Written over what is
+        // there, which needs no room, and cut to length.
+        let _ = lock
+            .rewind()
+            .and_then(|()| lock.write_all(pid.as_bytes()))
+            .and_then(|()| lock.set_len(u64::try_from(pid.len()).unwrap_or(0)));
+        tidy(&RealDisk, path);
+        let Kept { owner, key, mut problems } =
+            kept::keep(&RealDisk, path).map_err(|(what, why)| unusable(what)(why))?;
+        let run = path.join("run");
+        match make_dir(&run) {
+            Ok(()) => tidy(&RealDisk, &run),
+            // What needs it says so itself, and tries again.
+            Err(why) => problems.push(Problem::new(run.display().to_string(), format!("cannot be made: {why}"))),
+        }
+        Ok(StateDir { path: path.to_path_buf(), owner, key, problems, _lock: lock })
+    }
+
+    /// What was wrong with what identifies the device, and what was done about it.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
     }
 
     /// Where it is.
@@ -112,6 +138,7 @@ impl StateDir {
     /// Of the file system.
     pub fn write_endpoints(&self, endpoints: &serde_json::Value) -> io::Result<()> {
         let run = self.path.join("run");
+        make_dir(&run)?;
         replace(&run.join("endpoints.json"), format!("{endpoints}\n").as_bytes(), None)
     }
 }
@@ -153,63 +180,23 @@ fn holder(lock: &mut File) -> String {
     pid.trim().to_owned()
 }
 
+/// Makes it, and what leads there, to survive a loss of power.
 fn make_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // Where that cannot be asked for it is as it is with most programs.
+    let _ = path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all());
+    Ok(())
 }
 
-fn private() -> OpenOptions {
+fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options
-}
-
-/// Reads a small file, or makes it once.
-fn kept<T>(
-    dir: &Path,
-    name: &str,
-    read: impl Fn(&str) -> Option<T>,
-    make: impl Fn() -> T,
-    write: impl Fn(&T) -> Vec<u8>,
-) -> io::Result<T> {
-    let path = dir.join(name);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            if let Some(value) = read(&text) {
-                return Ok(value);
-            }
-            tracing::error!(file = %path.display(), "cannot be read as what it is; a new one is made");
-        }
-        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
-        Err(why) => return Err(why),
+    match options.open(path) {
+        // A lock needs no writing.
+        Err(why) if why.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(path),
+        other => other,
     }
-    let value = make();
-    replace(&path, &write(&value), None)?;
-    Ok(value)
-}
-
-fn device_key(dir: &Path) -> io::Result<[u8; 32]> {
-    let read = |text: &str| {
-        let text = text.trim().as_bytes();
-        let mut key = [0; 32];
-        for (at, byte) in key.iter_mut().enumerate() {
-            let hex = std::str::from_utf8(text.get(2 * at..2 * at + 2)?).ok()?;
-            *byte = u8::from_str_radix(hex, 16).ok()?;
-        }
-        (text.len() == 64).then_some(key)
-    };
-    let make = || {
-        // Two random uuids have 244 random bits; the digest spreads them over 32 bytes.
-        use sha2::Digest;
-        let mut digest = sha2::Sha256::new();
-        digest.update(uuid::Uuid::new_v4().as_bytes());
-        digest.update(uuid::Uuid::new_v4().as_bytes());
-        let mut key = [0; 32];
-        key.copy_from_slice(&digest.finalize());
-        key
-    };
-    kept(dir, "device.key", read, make, |key| {
-        let mut text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        text.push('\n');
-        text.into_bytes()
-    })
 }

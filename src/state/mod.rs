@@ -14,13 +14,20 @@
 //! thread of its own, which writes an object at most once a second and never when nothing changed.
 
 mod dir;
-pub(crate) mod disk;
+mod disk;
+mod envelope;
+mod format;
+mod kept;
+pub mod numbers;
 pub(crate) mod object;
-pub mod outbox;
 mod saver;
+mod saving;
 #[cfg(test)]
 mod tests;
 
 pub use dir::{OpenError, StateDir};
-pub use object::{load, store};
-pub use saver::{Counts, Saver, Saves};
+pub use disk::{Disk, MAX_FILE, RealDisk};
+pub use format::{Format, Upgrade};
+pub use object::{Stored, Write, load, load_as, load_on, sealed, store, store_as, store_on};
+pub use saver::{OnReport, Saver, Saves};
+pub use saving::{Counts, FIRST_RETRY, LAST_RETRY, Next, Report, SPACING, Saving, Ticket};

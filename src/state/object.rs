@@ -1,27 +1,21 @@
 //! Objects: one file each, with a checksum, and the generation before beside it.
+//!
+//! What cannot be used is kept aside, never overwritten: `<name>.json.damaged` (the newest one only), and
+//! `<name>.json.from-format-<N>` for what a later version of the agent wrote. Then what is there and good, at most one
+//! generation older, is used and is not pushed out by the next write.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
 use crate::model::problem::Problem;
 
 pub(crate) use super::disk::{Disk, RealDisk};
-
-/// Version of the envelope; a file of another one is not guessed at.
-const FORMAT: u32 = 1;
-/// A larger file is not an object of ours.
-const MAX_OBJECT: u64 = 64 * 1024 * 1024;
-
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Header {
-    format: u32,
-    sha256: String,
-}
+use super::envelope::{Unusable, seal_as, unseal_as};
+pub(crate) use super::envelope::{seal, unseal};
+use super::format::Format;
 
 fn path_of(dir: &Path, name: &str) -> PathBuf {
     dir.join(format!("{name}.json"))
@@ -31,71 +25,87 @@ fn previous_of(path: &Path) -> PathBuf {
     path.with_extension("json.1")
 }
 
-/// The bytes of an object with its header.
-pub(crate) fn seal<T: Serialize>(object: &T) -> io::Result<Vec<u8>> {
-    let body = serde_json::to_vec(object)?;
-    let mut bytes = serde_json::to_vec(&Header { format: FORMAT, sha256: digest(&body) })?;
-    bytes.push(b'\n');
-    bytes.extend_from_slice(&body);
-    bytes.push(b'\n');
-    Ok(bytes)
+/// The file's name with this behind it.
+fn with_end(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(end);
+    path.with_file_name(name)
 }
 
-fn digest(body: &[u8]) -> String {
-    Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect()
+/// The bytes of an object, for [`super::Saving`].
+///
+/// # Errors
+/// It cannot be written as JSON, or is too large to be read again.
+pub fn sealed<T: Serialize>(name: &str, object: &T) -> io::Result<Vec<u8>> {
+    seal_as(&Format::of(name), object)
 }
 
-/// Reads what [`seal`] wrote.
-pub(crate) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let cut = bytes.iter().position(|byte| *byte == b'\n').ok_or("it breaks off in its first line")?;
-    let (header, body) = bytes.split_at(cut);
-    let header: Header = serde_json::from_slice(header).map_err(|_| "its first line is damaged".to_owned())?;
-    if header.format != FORMAT {
-        return Err(format!("it has format {}, this version reads format {FORMAT}", header.format));
+/// What a file holds.
+enum Found<T> {
+    Nothing,
+    Good(T),
+    Bad(Unusable),
+}
+
+fn read<T: DeserializeOwned>(disk: &dyn Disk, path: &Path, format: &Format<'_>) -> Found<T> {
+    match disk.read(path) {
+        Ok(bytes) => unseal_as(format, &bytes).map_or_else(Found::Bad, Found::Good),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => Found::Nothing,
+        Err(why) => Found::Bad(Unusable::Damaged(format!("it cannot be read: {why}"))),
     }
-    let body = body.get(1..).unwrap_or_default();
-    let body = body.strip_suffix(b"\n").ok_or("it breaks off at its end")?;
-    if digest(body) != header.sha256 {
-        return Err("its checksum is wrong".into());
-    }
-    serde_json::from_slice(body).map_err(|why| format!("its content does not fit: {why}"))
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, String> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(why) => return Err(format!("it cannot be opened: {why}")),
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_OBJECT).read_to_end(&mut bytes).map_err(|why| format!("it cannot be read: {why}"))?;
-    unseal(&bytes).map(Some)
-}
-
-/// Loads an object: the current generation, or the one before if that is damaged; what was wrong is told.
+/// Loads an object: the current generation, or the one before if that cannot be used; what was wrong is told.
 #[must_use]
 pub fn load<T: DeserializeOwned>(dir: &Path, name: &str) -> (Option<T>, Option<Problem>) {
-    let path = path_of(dir, name);
-    let place = path.display().to_string();
-    let (current, why) = match read(&path) {
-        Ok(Some(object)) => return (Some(object), None),
-        Ok(None) => (None::<T>, None),
-        Err(why) => (None, Some(why)),
+    load_on(&RealDisk, dir, name)
+}
+
+/// [`load`] from any disk.
+#[must_use]
+pub fn load_on<T: DeserializeOwned>(disk: &dyn Disk, dir: &Path, name: &str) -> (Option<T>, Option<Problem>) {
+    load_as(disk, dir, &Format::of(name))
+}
+
+/// [`load_on`] of an object that has these formats.
+#[must_use]
+pub fn load_as<T: DeserializeOwned>(disk: &dyn Disk, dir: &Path, format: &Format<'_>) -> (Option<T>, Option<Problem>) {
+    let path = path_of(dir, format.name);
+    let why = match read(disk, &path, format) {
+        Found::Good(object) => return (Some(object), None),
+        Found::Nothing => None,
+        Found::Bad(why) => Some(why),
     };
-    match (read(&previous_of(&path)), why) {
-        (Ok(Some(object)), Some(why)) => {
-            (Some(object), Some(Problem::new(place, format!("damaged ({why}); the generation before it is used"))))
+    // Absent is what a power cut between the two renames of a write leaves: nothing is wrong.
+    let mut said = why.as_ref().map(|why| aside(disk, &path, &path, why));
+    let (object, then) = match read(disk, &previous_of(&path), format) {
+        Found::Good(object) => (Some(object), "the generation before it is used"),
+        Found::Nothing => (None, "there is no generation before it; the agent goes on without"),
+        Found::Bad(before) if why.is_none() => {
+            said = Some(aside(disk, &previous_of(&path), &path, &before));
+            (None, "the agent goes on without")
         }
-        // Between the two renames of a write: nothing is wrong.
-        (Ok(Some(object)), None) => (Some(object), None),
-        (_, Some(why)) => (
-            current,
-            Some(Problem::new(
-                place,
-                format!("damaged ({why}), and so is the generation before it; the agent goes on without"),
-            )),
+        Found::Bad(Unusable::Later { .. }) => (None, "so is the generation before it; the agent goes on without"),
+        Found::Bad(_) => (None, "the generation before it is damaged too; the agent goes on without"),
+    };
+    let place = path.display().to_string();
+    (object, said.map(|said| Problem::new(place, format!("{said}; {then}"))))
+}
+
+/// Moves a file out of the way under a name that says why; a sentence. `path` is the object's, `file` one of its two.
+fn aside(disk: &dyn Disk, file: &Path, path: &Path, why: &Unusable) -> String {
+    let (said, end) = match why {
+        Unusable::Damaged(why) => (format!("damaged ({why})"), ".damaged".to_owned()),
+        Unusable::Later { format, known } => (
+            format!("written by a later version of the agent (format {format}; this version reads up to {known})"),
+            format!(".from-format-{format}"),
         ),
-        (_, None) => (current, None),
+    };
+    let to = with_end(path, &end);
+    let moved = disk.rename(file, &to).and_then(|()| disk.sync_dir(path.parent().unwrap_or(Path::new("."))));
+    match moved {
+        Ok(()) => format!("{said}, kept as {}", to.file_name().unwrap_or_default().display()),
+        Err(not) => format!("{said}, and cannot be kept aside: {not}"),
     }
 }
 
@@ -104,20 +114,83 @@ pub fn load<T: DeserializeOwned>(dir: &Path, name: &str) -> (Option<T>, Option<P
 /// # Errors
 /// Of the file system; then the generation that was there is still there.
 pub fn store<T: Serialize>(dir: &Path, name: &str, object: &T) -> io::Result<()> {
-    store_sealed(dir, name, &seal(object)?)
+    store_on(&RealDisk, dir, name, object)
 }
 
-/// Removes the generation before, durably.
-pub(super) fn forget_previous(dir: &Path, name: &str) -> io::Result<()> {
-    match std::fs::remove_file(previous_of(&path_of(dir, name))) {
-        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(why),
-        _ => File::open(dir)?.sync_all(),
+/// [`store`] on any disk.
+///
+/// # Errors
+/// As [`store`].
+pub fn store_on<T: Serialize>(disk: &dyn Disk, dir: &Path, name: &str, object: &T) -> io::Result<()> {
+    put(disk, dir, name, &sealed(name, object)?)
+}
+
+/// [`store_on`] of an object that has these formats.
+///
+/// # Errors
+/// As [`store`].
+pub fn store_as<T: Serialize>(disk: &dyn Disk, dir: &Path, format: &Format<'_>, object: &T) -> io::Result<()> {
+    put(disk, dir, format.name, &seal_as(format, object)?)
+}
+
+fn put(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let path = path_of(dir, name);
+    replace_on(disk, &path, bytes, Some(&previous_of(&path)))
+}
+
+/// What became of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It was written.
+    Written,
+    /// It was on disk already, and nothing was written.
+    AsItWas,
+}
+
+/// An object on its way to the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Of the object.
+    pub name: String,
+    /// Sealed.
+    pub bytes: Vec<u8>,
+    /// The generation before is nobody's any more, and is removed with all that was kept aside.
+    pub alone: bool,
+    /// What is on disk is not known: it may be this already.
+    pub compare: bool,
+}
+
+impl Write {
+    /// Does it. When it returns, the object is there after a power cut.
+    ///
+    /// # Errors
+    /// Of the file system, as a sentence; then the generation that was there is still there, or this one is.
+    pub fn carry_out(&self, disk: &dyn Disk, dir: &Path) -> Result<Stored, String> {
+        self.write(disk, dir).map_err(|why| why.to_string())
+    }
+
+    fn write(&self, disk: &dyn Disk, dir: &Path) -> io::Result<Stored> {
+        let same = self.compare && disk.read(&path_of(dir, &self.name)).is_ok_and(|found| found == self.bytes);
+        if same {
+            // It may be there and not yet survive.
+            disk.sync_dir(dir)?;
+        } else {
+            put(disk, dir, &self.name, &self.bytes)?;
+        }
+        if self.alone {
+            forget_others(disk, dir, &self.name)?;
+        }
+        Ok(if same { Stored::AsItWas } else { Stored::Written })
     }
 }
 
-pub(super) fn store_sealed(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let path = path_of(dir, name);
-    replace(&path, bytes, Some(&previous_of(&path)))
+/// Removes the generation before and what was kept aside, durably.
+fn forget_others(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<()> {
+    let others = format!("{name}.json.");
+    for file in disk.list(dir)?.into_iter().filter(|file| file.starts_with(&others)) {
+        disk.remove(&dir.join(file))?;
+    }
+    disk.sync_dir(dir)
 }
 
 /// Writes beside, fsyncs, keeps what was there as `previous`, renames into place, fsyncs the directory.
@@ -144,4 +217,14 @@ pub(crate) fn replace_on(disk: &dyn Disk, path: &Path, bytes: &[u8], previous: O
         let _ = disk.remove(&beside);
     }
     written
+}
+
+/// Removes what a write that was cut off has left. Before anything is written.
+pub(crate) fn tidy(disk: &dyn Disk, dir: &Path) {
+    for file in disk.list(dir).unwrap_or_default() {
+        if file.starts_with('.') && file.ends_with(".tmp") {
+            // It is overwritten by the next write of its object, or removed at the next start.
+            let _ = disk.remove(&dir.join(file));
+        }
+    }
 }

@@ -1,41 +1,22 @@
-//! Saving without waiting: a thread that writes the newest value of each object, at most once a second, and goes on trying
-//! when the disk is full.
+//! Saving without waiting: a thread that does what [`Saving`] says. It decides nothing.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::clock;
-use crate::model::time::Mono;
 
-use super::object::{forget_previous, seal, store_sealed};
+use super::disk::{Disk, RealDisk};
+use super::object::sealed;
+use super::saving::{Counts, Next, Report, Saving, Ticket};
 
-/// An object is written at most this often (SPEC "Scheduler").
-pub const SPACING: Duration = Duration::from_secs(1);
-/// The first wait after a write failed; doubled up to [`LAST_RETRY`].
-pub const FIRST_RETRY: Duration = Duration::from_secs(2);
-/// The longest wait between tries.
-pub const LAST_RETRY: Duration = Duration::from_secs(60);
-
-/// What was written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Objects written.
-    pub writes: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Writes that failed.
-    pub failures: u64,
-    /// Values that a newer one replaced before they were written.
-    pub coalesced: u64,
-}
-
-/// Says what is wrong with the disk (a sentence), or that it is well again.
-pub type Report = Box<dyn Fn(Option<String>) + Send>;
+/// Told what is wrong with the disk (a sentence), or that it is well again.
+pub type OnReport = Box<dyn Fn(Option<String>) + Send>;
+/// Told that an object is on disk, or why it is not.
+type Teller = Box<dyn FnOnce(Result<(), String>) + Send>;
 
 /// Saves objects by and by.
 #[derive(Debug)]
@@ -53,37 +34,38 @@ pub struct Saves {
 impl Saves {
     /// As [`Saver::save`].
     pub fn save<T: Serialize>(&self, name: &str, object: &T) {
-        self.shared.save(name, object);
+        self.shared.save(name, object, false);
+    }
+
+    /// As [`Saver::save_and_tell`].
+    pub fn save_and_tell<T: Serialize>(
+        &self,
+        name: &str,
+        object: &T,
+        tell: impl FnOnce(Result<(), String>) + Send + 'static,
+    ) {
+        self.shared.save_and_tell(name, object, Box::new(tell));
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
     rung: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
-    objects: BTreeMap<String, Object>,
-    ending: bool,
-    failing: Option<Failing>,
-    counts: Counts,
+    saving: Saving,
+    tellers: BTreeMap<Ticket, Teller>,
+    /// The thread is gone.
+    ended: bool,
 }
 
-#[derive(Debug, Default)]
-struct Object {
-    due: Option<Vec<u8>>,
-    /// The generation before what is due must not stay.
-    alone: bool,
-    written: Option<Vec<u8>>,
-    at: Option<Mono>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Failing {
-    until: Mono,
-    wait: Duration,
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("saving", &self.saving).field("ended", &self.ended).finish_non_exhaustive()
+    }
 }
 
 impl Shared {
@@ -91,19 +73,28 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn save<T: Serialize>(&self, name: &str, object: &T) {
-        let bytes = match seal(object) {
-            Ok(bytes) => bytes,
-            Err(why) => {
-                tracing::error!(object = name, "cannot be written as JSON: {why}");
-                return;
+    fn save<T: Serialize>(&self, name: &str, object: &T, alone: bool) {
+        match sealed(name, object) {
+            Ok(bytes) => {
+                self.queue().saving.save(name, bytes, alone);
+                self.rung.notify_one();
             }
+            Err(why) => tracing::error!(object = name, "cannot be stored: {why}"),
+        }
+    }
+
+    fn save_and_tell<T: Serialize>(&self, name: &str, object: &T, tell: Teller) {
+        let bytes = match sealed(name, object) {
+            Ok(bytes) => bytes,
+            Err(why) => return tell(Err(format!("{name} cannot be stored: {why}"))),
         };
         let mut queue = self.queue();
-        let entry = queue.objects.entry(name.to_owned()).or_default();
-        let coalesced = u64::from(entry.due.is_some());
-        entry.due = if entry.written.as_ref() == Some(&bytes) { None } else { Some(bytes) };
-        queue.counts.coalesced = queue.counts.coalesced.saturating_add(coalesced);
+        if queue.ended {
+            drop(queue);
+            return tell(Err(format!("{name} is not stored: the agent is stopping")));
+        }
+        let ticket = queue.saving.save_now(name, bytes);
+        queue.tellers.insert(ticket, tell);
         drop(queue);
         self.rung.notify_one();
     }
@@ -114,25 +105,43 @@ impl Saver {
     ///
     /// # Errors
     /// When no thread can be made.
-    pub fn start(dir: PathBuf, report: Report) -> std::io::Result<Saver> {
-        let shared = Arc::new(Shared { queue: Mutex::default(), rung: Condvar::new() });
+    pub fn start(dir: PathBuf, report: OnReport) -> std::io::Result<Saver> {
+        Saver::start_on(Box::new(RealDisk), dir, report)
+    }
+
+    /// [`Saver::start`] on any disk.
+    ///
+    /// # Errors
+    /// When no thread can be made.
+    pub fn start_on(disk: Box<dyn Disk>, dir: PathBuf, report: OnReport) -> std::io::Result<Saver> {
+        let shared = Arc::<Shared>::default();
         let of_thread = shared.clone();
         let thread = std::thread::Builder::new()
             .name("state".into())
             .stack_size(256 * 1024)
-            .spawn(move || run(&of_thread, &dir, &report))?;
+            .spawn(move || run(&of_thread, disk.as_ref(), &dir, &report))?;
         Ok(Saver { shared, thread: Some(thread) })
     }
 
     /// Hands over the newest value of an object. Returns at once; equal to what is on disk: nothing is written.
     pub fn save<T: Serialize>(&self, name: &str, object: &T) {
-        self.shared.save(name, object);
+        self.shared.save(name, object, false);
     }
 
     /// As [`Saver::save`], and the generation before is removed: what it holds is nobody's any more.
     pub fn save_alone<T: Serialize>(&self, name: &str, object: &T) {
-        self.shared.queue().objects.entry(name.to_owned()).or_default().alone = true;
-        self.shared.save(name, object);
+        self.shared.save(name, object, true);
+    }
+
+    /// As [`Saver::save`], at once, and `tell` is told when this value, or a newer one, is on disk, or why it is not: it is
+    /// due all the same. `tell` is called from the saver's thread and must not wait.
+    pub fn save_and_tell<T: Serialize>(
+        &self,
+        name: &str,
+        object: &T,
+        tell: impl FnOnce(Result<(), String>) + Send + 'static,
+    ) {
+        self.shared.save_and_tell(name, object, Box::new(tell));
     }
 
     /// For another part of the agent.
@@ -144,18 +153,18 @@ impl Saver {
     /// What was written.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.shared.queue().counts
+        self.shared.queue().saving.counts()
     }
 
     #[cfg(test)]
     pub(super) fn shared_for_tests(&self) -> impl FnOnce() -> Counts + use<> {
         let shared = self.shared.clone();
-        move || shared.queue().counts
+        move || shared.queue().saving.counts()
     }
 
     /// Writes what is due, without spacing, and ends. A disk that refuses is not waited for.
     pub fn end(mut self) {
-        self.shared.queue().ending = true;
+        self.shared.queue().saving.end();
         self.shared.rung.notify_one();
         if let Some(thread) = self.thread.take() {
             // Only a panic makes it fail, and that was printed.
@@ -164,82 +173,38 @@ impl Saver {
     }
 }
 
-fn run(shared: &Shared, dir: &std::path::Path, report: &Report) {
+fn run(shared: &Shared, disk: &dyn Disk, dir: &Path, report: &OnReport) {
     let mut queue = shared.queue();
     loop {
+        let told = queue.saving.take_told();
+        if !told.is_empty() {
+            let tellers: Vec<_> =
+                told.into_iter().filter_map(|(ticket, what)| Some((queue.tellers.remove(&ticket)?, what))).collect();
+            drop(queue);
+            tellers.into_iter().for_each(|(tell, what)| tell(what));
+            queue = shared.queue();
+            continue;
+        }
         let now = clock::mono();
-        match next(&queue, now) {
-            Next::Write(name) => {
-                let Some(object) = queue.objects.get_mut(&name) else { continue };
-                let Some(bytes) = object.due.take() else { continue };
-                let alone = std::mem::take(&mut object.alone);
+        match queue.saving.next(now) {
+            Next::Write(write) => {
                 drop(queue);
-                let result = store_sealed(dir, &name, &bytes)
-                    .and_then(|()| if alone { forget_previous(dir, &name) } else { Ok(()) });
+                let result = write.carry_out(disk, dir);
                 queue = shared.queue();
-                let failed = result.is_err();
-                if let Some(object) = queue.objects.get_mut(&name) {
-                    object.alone |= alone && failed;
-                }
-                settle(&mut queue, &name, bytes, result, report);
-                if failed && queue.ending {
-                    return;
+                match queue.saving.settle(&write.name, result, clock::mono()) {
+                    Some(Report::Trouble(what)) => report(Some(what)),
+                    Some(Report::Well) => report(None),
+                    None => {}
                 }
             }
-            Next::Wait(Some(wait)) => {
-                queue = shared.rung.wait_timeout(queue, wait).unwrap_or_else(PoisonError::into_inner).0;
+            Next::Wait(_) if queue.saving.is_ending() => {
+                queue.ended = true;
+                return;
             }
-            Next::Wait(None) if queue.ending => return,
+            Next::Wait(Some(at)) => {
+                queue = shared.rung.wait_timeout(queue, at.since(now)).unwrap_or_else(PoisonError::into_inner).0;
+            }
             Next::Wait(None) => queue = shared.rung.wait(queue).unwrap_or_else(PoisonError::into_inner),
-        }
-    }
-}
-
-enum Next {
-    Write(String),
-    Wait(Option<Duration>),
-}
-
-fn next(queue: &Queue, now: Mono) -> Next {
-    let mut soonest: Option<Duration> = None;
-    for (name, object) in queue.objects.iter().filter(|(_, object)| object.due.is_some()) {
-        let spaced = object.at.map_or(Mono(0), |at| at.plus(SPACING));
-        let due = queue.failing.map_or(spaced, |failing| failing.until.max(spaced));
-        if due <= now || queue.ending {
-            return Next::Write(name.clone());
-        }
-        let wait = due.since(now);
-        soonest = Some(soonest.map_or(wait, |soonest| soonest.min(wait)));
-    }
-    Next::Wait(soonest)
-}
-
-fn settle(queue: &mut Queue, name: &str, bytes: Vec<u8>, result: std::io::Result<()>, report: &Report) {
-    let now = clock::mono();
-    let Some(object) = queue.objects.get_mut(name) else { return };
-    object.at = Some(now);
-    match result {
-        Ok(()) => {
-            queue.counts.writes = queue.counts.writes.saturating_add(1);
-            queue.counts.bytes = queue.counts.bytes.saturating_add(bytes.len() as u64);
-            if object.due.as_ref() == Some(&bytes) {
-                object.due = None;
-            }
-            object.written = Some(bytes);
-            if queue.failing.take().is_some() {
-                report(None);
-            }
-        }
-        Err(why) => {
-            queue.counts.failures = queue.counts.failures.saturating_add(1);
-            // A newer value may have come meanwhile.
-            object.due.get_or_insert(bytes);
-            let wait = queue.failing.map_or(FIRST_RETRY, |failing| (failing.wait * 2).min(LAST_RETRY));
-            queue.failing = Some(Failing { until: now.plus(wait), wait });
-            report(Some(format!(
-                "{name} cannot be written: {why}; the agent goes on from memory and tries again in {} s; make room, or the changes since are lost at a restart",
-                wait.as_secs()
-            )));
         }
     }
 }

@@ -1,7 +1,6 @@
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
-use super::outbox::{MemoryOutbox, Outbox};
 use super::*;
 
 fn files(dir: &std::path::Path) -> Vec<String> {
@@ -130,18 +129,6 @@ fn a_disk_that_refuses_is_said_and_tried_again_until_it_takes_the_newest_value()
     std::fs::remove_dir(&blocked).expect("the way is free");
     assert_eq!(heard.recv_timeout(deadline).expect("said"), None, "well again, without being asked");
     assert_eq!(load::<u32>(dir.path(), "n"), (Some(2), None));
-}
-
-#[test]
-fn an_outbox_keeps_order_and_declares_what_it_dropped() {
-    let mut outbox = MemoryOutbox::new(3);
-    for n in 1..=5 {
-        assert_eq!(outbox.push(n), n);
-    }
-    assert_eq!(outbox.peek(10), vec![(3, &3), (4, &4), (5, &5)]);
-    assert_eq!(outbox.dropped(), 2);
-    outbox.acknowledge(4);
-    assert_eq!(outbox.peek(10), vec![(5, &5)]);
 }
 
 impl Saver {

@@ -131,6 +131,11 @@ impl Due {
         self.retained.contains_key(topic)
     }
 
+    /// Of the events.
+    pub(super) fn undelivered(&self) -> Vec<Bytes> {
+        self.events.iter().map(|kept| kept.payload.clone()).collect()
+    }
+
     /// As they are now.
     pub(super) fn counted(&self) -> Counts {
         Counts { connected: self.connected, waiting: self.events.len(), ..self.counts }

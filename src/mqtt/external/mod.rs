@@ -29,12 +29,14 @@ mod counts;
 mod driver;
 mod due;
 mod held_back;
+mod kept;
 mod outlet;
 mod subscriptions;
 mod trouble;
 
 pub use counts::{Counts, Refusal};
 pub use due::{KEPT_EVENT_BYTES, KEPT_EVENTS};
+pub use kept::{OBJECT, Undelivered};
 pub use outlet::ExternalOutlet;
 
 use due::Item;

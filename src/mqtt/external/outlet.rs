@@ -22,6 +22,8 @@ pub struct ExternalOutlet {
     due: Mutex<Due>,
     /// Rung when there may be something to say.
     pub(super) rung: Notify,
+    /// Rung when the events that wait are other ones.
+    pub(super) events_changed: Notify,
     /// Rung when there is nothing left to say.
     pub(super) idle: Notify,
 }
@@ -89,6 +91,11 @@ impl ExternalOutlet {
         self.due().stands(topic)
     }
 
+    /// The payloads of the events that wait, oldest first.
+    pub(super) fn undelivered(&self) -> Vec<Bytes> {
+        self.due().undelivered()
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         self.due().connected
     }
@@ -140,6 +147,9 @@ impl ExternalOutlet {
     /// The broker has it, or the connection it went out on is over. In the order in which they were said.
     pub(super) fn settled(&self, item: &Item, acknowledged: bool) {
         self.due().settled(item, acknowledged);
+        if acknowledged && !item.is_retained() {
+            self.events_changed.notify_one();
+        }
         self.rung.notify_one();
     }
 }
@@ -147,6 +157,9 @@ impl ExternalOutlet {
 impl Outlet for ExternalOutlet {
     fn publish(&self, topic: &str, payload: Bytes, retain: bool) {
         self.due().keep(topic, payload, retain);
+        if !retain {
+            self.events_changed.notify_one();
+        }
         self.rung.notify_one();
     }
 }

@@ -1,5 +1,6 @@
 //! The directory's files put together (SPEC "Sources", directory rules). Pure: texts in, desired state out.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -7,12 +8,12 @@ use super::device::DeviceDoc;
 use super::document::{self, Body, Document, DocumentKey, DocumentKind};
 use super::workload::WorkloadDoc;
 use super::{Settings, StoredManifests};
-use crate::cron::{Schedule, Zone};
+use crate::cron::Zone;
 use crate::model::desired::Desired;
 use crate::model::id::WorkloadId;
 use crate::model::pod::{Content, Referred};
 use crate::model::problem::Problem;
-use crate::model::workload::{Cron, Kind, Payload, SharedWorkload, SourceKind, Workload};
+use crate::model::workload::{Kind, Payload, SharedWorkload, SourceKind, Workload};
 use crate::source::reading::carried::{missing, with_contents};
 use crate::source::reading::profiles::wrong_expressions;
 use crate::source::reading::version::Versioned;
@@ -143,6 +144,7 @@ impl Directory {
         let mut labels = device.map(|device| device.labels.clone()).unwrap_or_default();
         labels.insert("device".into(), id);
         let contents = contents(&first);
+        let local = LazyCell::new(Zone::local as fn() -> Zone);
         let mut workloads = BTreeMap::new();
         for document in first.values() {
             let Body::Workload(doc) = &document.body else { continue };
@@ -151,7 +153,7 @@ impl Directory {
                 outcome.notes.push(Problem::new(document.origin.clone(), what));
                 continue;
             }
-            let made = workload(document, doc, &contents, settings).map(|made| match self.last.get(&made.id) {
+            let made = workload(document, doc, &contents, settings, &local).map(|made| match self.last.get(&made.id) {
                 Some(last) if **last == made => last.clone(),
                 _ => Arc::new(made),
             });
@@ -226,7 +228,13 @@ fn contents<'a>(first: &BTreeMap<&'a DocumentKey, &'a Document>) -> ByKey<'a> {
     first.values().filter_map(of).collect()
 }
 
-fn workload(document: &Document, doc: &WorkloadDoc, contents: &ByKey<'_>, settings: &Settings) -> Option<Workload> {
+fn workload(
+    document: &Document,
+    doc: &WorkloadDoc,
+    contents: &ByKey<'_>,
+    settings: &Settings,
+    local: &LazyCell<Zone>,
+) -> Option<Workload> {
     // The names were checked when the document was read.
     let id = WorkloadId::try_new(&document.key.namespace, &document.key.name).ok()?;
     let mut warnings: Vec<String> = document.report.warnings.iter().map(ToString::to_string).collect();
@@ -265,7 +273,7 @@ fn workload(document: &Document, doc: &WorkloadDoc, contents: &ByKey<'_>, settin
         labels: doc.labels.clone(),
         annotations: doc.annotations.clone(),
         gates: doc.gates.clone(),
-        cron: doc.cron.clone().and_then(cron),
+        cron: doc.cron.as_ref().map(|cron| cron.by(|| Zone::clone(local))),
         retry: doc.retry,
         restart: doc.restart,
         priority: doc.priority,
@@ -273,9 +281,4 @@ fn workload(document: &Document, doc: &WorkloadDoc, contents: &ByKey<'_>, settin
         origin: document.origin.clone(),
         warnings,
     })
-}
-
-fn cron(expression: String) -> Option<Cron> {
-    let schedule = Schedule::parse(&expression, Zone::local()).ok()?;
-    Some(Cron { schedule, catch_up: false })
 }

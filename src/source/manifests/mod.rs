@@ -11,6 +11,7 @@ mod directory;
 mod document;
 mod files;
 mod selector;
+mod times;
 mod watch;
 mod workload;
 

@@ -1,18 +1,19 @@
 //! `EdgeWorkload`: what is to run, for which devices, behind which gates.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde_json::Value as Json;
 
 use super::document::Metadata;
 use super::selector::Selector;
+use super::times;
 use crate::model::profile::{ConditionRef, ProfileRef};
 use crate::model::workload::{Kind, Payload, RestartPolicy, Retry, ShellSpec};
 use crate::source::reading::carried::{Carried, DEFAULT_GRACE, default_restart, pod_spec, restart_policy};
+use crate::source::reading::cron::WrittenCron;
 use crate::source::reading::fields::{Fields, Report, as_written, integer, items};
 use crate::source::reading::kube::References;
-use crate::source::reading::limits::{MAX_GATES, QUOTA_US, RETRY_SECONDS};
+use crate::source::reading::limits::{MAX_GATES, QUOTA_US};
 use crate::source::reading::tree::{Node, Value, short};
 
 /// The most arguments of a command.
@@ -31,8 +32,8 @@ pub struct WorkloadDoc {
     pub kind: Kind,
     /// `spec.rootless`.
     pub rootless: bool,
-    /// `spec.cron`, as written.
-    pub cron: Option<String>,
+    /// `spec.cron` with what stands beside it.
+    pub cron: Option<WrittenCron>,
     /// `spec.retry`.
     pub retry: Retry,
     /// When an ended run is started again.
@@ -87,11 +88,8 @@ pub(super) fn read(report: &mut Report, document: &mut Fields<'_>, metadata: Met
     }
     doc.kind = kind(report, &mut spec);
     doc.rootless = spec.boolean(report, "rootless").unwrap_or(false);
-    doc.cron = spec.text(report, "cron");
-    if let Some((key, _)) = spec.take_entry("cronTimeZone").or_else(|| spec.take_entry("cronCatchUp")) {
-        report.warn(key.at, format!("spec.{}: is not carried out yet, and ignored", key.name));
-    }
-    doc.retry = retry(report, &mut spec);
+    doc.cron = times::cron(report, &mut spec, doc.kind);
+    doc.retry = times::retry(report, &mut spec, doc.kind, doc.cron.is_some());
     doc.priority = spec
         .integer(report, "priority", i64::from(i32::MIN), i64::from(i32::MAX))
         .and_then(|priority| i32::try_from(priority).ok())
@@ -102,10 +100,12 @@ pub(super) fn read(report: &mut Report, document: &mut Fields<'_>, metadata: Met
         Kind::Ansible => ansible(report, &mut spec),
         Kind::Pod | Kind::K8s | Kind::Microshift => pod(report, &mut spec, doc.kind),
     };
-    let default = default_restart(doc.kind, doc.cron.is_some());
     match carried {
         Some(carried) => {
-            doc.restart = carried.restart.unwrap_or(default);
+            doc.restart = match doc.cron {
+                Some(_) => times::once(report, &spec, carried.restart),
+                None => carried.restart.unwrap_or(default_restart(doc.kind, false)),
+            };
             doc.payload = carried.payload;
             doc.input = carried.input;
             doc.references = carried.references;
@@ -138,23 +138,6 @@ fn kind(report: &mut Report, spec: &mut Fields<'_>) -> Kind {
             .error(node.at, format!("spec.type: must be pod, k8s, microshift, ansible or shell, not {}", node.what()));
         Kind::Pod
     })
-}
-
-fn retry(report: &mut Report, spec: &mut Fields<'_>) -> Retry {
-    let Some(mut retry) = spec.map(report, "retry") else { return Retry::DEFAULT };
-    let mut found = Retry::DEFAULT;
-    if let Some(mut constant) = retry.map(report, "constantBackoff") {
-        let (from, to) = RETRY_SECONDS;
-        if let Some(seconds) = constant.integer(report, "periodSeconds", from, to) {
-            found = Retry::Constant(Duration::from_secs(u64::try_from(seconds).unwrap_or(20)));
-        }
-        constant.finish(report);
-    }
-    if let Some((key, _)) = retry.take_entry("exponentialBackoff") {
-        report.warn(key.at, "spec.retry.exponentialBackoff: is not carried out yet: the wait is 20 s each time");
-    }
-    retry.finish(report);
-    found
 }
 
 fn gates(report: &mut Report, path: &str, node: &Node) -> Vec<ProfileRef> {

@@ -158,6 +158,18 @@ impl<'a> Fields<'a> {
         integer(report, &self.name(field), node, from, to)
     }
 
+    pub fn number(&mut self, report: &mut Report, field: &'static str) -> Option<f64> {
+        let node = self.take(field)?;
+        let number = match &node.value {
+            Value::Number(number, _) => number.as_f64(),
+            _ => None,
+        };
+        if number.is_none() {
+            report.error(node.at, format!("{}: must be a number, not {}", self.name(field), node.what()));
+        }
+        number
+    }
+
     pub fn duration(&mut self, report: &mut Report, field: &'static str) -> Option<Duration> {
         let node = self.take(field)?;
         let read = match &node.value {

@@ -8,12 +8,14 @@
 //! Pure.
 
 pub(crate) mod carried;
+pub(crate) mod cron;
 pub(crate) mod duration;
 pub(crate) mod fields;
 pub(crate) mod kube;
 pub(crate) mod limits;
 pub(crate) mod pod;
 pub(crate) mod profiles;
+pub(crate) mod retry;
 mod syntax;
 pub(crate) mod tree;
 pub(crate) mod version;

@@ -13,6 +13,7 @@ mod contents;
 mod kept;
 mod registries;
 mod stored;
+mod times;
 mod workload;
 
 use std::collections::BTreeMap;

@@ -1,22 +1,19 @@
 //! One workload of the server.
 
-use std::time::Duration;
-
 use serde_json::Value as Json;
 
 use super::contents::{Secrets, config_maps};
-use super::{ORIGIN, Settings, registries};
-use crate::cron::{Schedule, Zone};
+use super::{ORIGIN, Settings, registries, times};
 use crate::model::id::WorkloadId;
 use crate::model::pod::{Content, PodJob, Referred};
 use crate::model::problem::Problem;
 use crate::model::profile::{ConditionRef, ProfileRef};
-use crate::model::workload::{Cron, Kind, Payload, Retry, SourceKind, Workload};
+use crate::model::workload::{Kind, Payload, SourceKind, Workload};
 use crate::source::flotta::wire::configuration::Workload as Wire;
-use crate::source::reading::carried::{self, Carried, default_restart, missing, with_contents};
+use crate::source::reading::carried::{self, Carried, missing, with_contents};
 use crate::source::reading::fields::Report;
 use crate::source::reading::kube::References;
-use crate::source::reading::limits::{MAX_TEXT, QUOTA_US, RETRY_SECONDS};
+use crate::source::reading::limits::{MAX_TEXT, QUOTA_US};
 use crate::source::reading::tree::{self, Node, short};
 use crate::source::reading::version::Versioned;
 
@@ -42,7 +39,6 @@ pub(super) fn read(wire: &Wire, id: &WorkloadId, secrets: &Secrets<'_>, settings
     let mut warnings: Vec<Problem> = wire.warnings.iter().map(named).collect();
     let kind = kind(wire, &prefix, &mut errors);
     let gates = gates(wire, &mut errors);
-    let retry = retry(wire, &prefix, &mut errors, &mut warnings);
     let maps = config_maps(&wire.config_maps, &prefix, &mut errors, &mut warnings);
     let carried = match kind {
         Some(kind @ (Kind::Pod | Kind::K8s | Kind::Microshift)) => {
@@ -51,7 +47,8 @@ pub(super) fn read(wire: &Wire, id: &WorkloadId, secrets: &Secrets<'_>, settings
         _ => None,
     };
     let kind = kind.unwrap_or(Kind::Pod);
-    let restart = carried.as_ref().and_then(|carried| carried.restart);
+    let written = carried.as_ref().and_then(|carried| carried.restart);
+    let times = times::read(wire, kind, written, &prefix, &mut errors, &mut warnings);
     let none = References::default();
     let references = carried.as_ref().map_or(&none, |carried| &carried.references);
     errors.extend(references.secrets.keys().filter_map(|name| secrets.wrong(name)).cloned());
@@ -99,9 +96,9 @@ pub(super) fn read(wire: &Wire, id: &WorkloadId, secrets: &Secrets<'_>, settings
         labels: wire.labels.clone(),
         annotations: wire.annotations.clone(),
         gates,
-        cron: wire.cron.clone().and_then(cron),
-        retry,
-        restart: restart.unwrap_or_else(|| default_restart(kind, wire.cron.is_some())),
+        cron: times.cron,
+        retry: times.retry,
+        restart: times.restart,
         priority: 0,
         source: SourceKind::Flotta,
         origin: ORIGIN.to_owned(),
@@ -190,30 +187,6 @@ fn gates(wire: &Wire, errors: &mut Vec<Problem>) -> Vec<ProfileRef> {
     gates
 }
 
-fn retry(wire: &Wire, prefix: &str, errors: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> Retry {
-    let Some(retry) = &wire.retry else { return Retry::DEFAULT };
-    let exponential = retry.initial_interval_seconds.is_some()
-        || retry.multiplier.is_some()
-        || retry.randomization_factor.is_some()
-        || retry.backoff.as_deref().is_some_and(|backoff| backoff.to_ascii_lowercase().starts_with("exponential"));
-    if exponential {
-        let message = "retry: exponential backoff is not carried out yet: the wait is the same each time";
-        warnings.push(Problem::new(prefix, message));
-    }
-    let (from, to) = RETRY_SECONDS;
-    match retry.period_seconds.filter(|seconds| *seconds != 0) {
-        None => Retry::DEFAULT,
-        Some(seconds) if (from..=to).contains(&seconds) => {
-            Retry::Constant(Duration::from_secs(u64::try_from(seconds).unwrap_or(20)))
-        }
-        Some(seconds) => {
-            let message = format!("must be whole seconds from {from} to {to}, not {seconds} (workload {})", wire.name);
-            errors.push(Problem::new(format!("server: {}.retry.periodSeconds", wire.at), message));
-            Retry::DEFAULT
-        }
-    }
-}
-
 /// What cannot be used of them does not keep a workload whose image is here from running.
 fn credentials(wire: &Wire, prefix: &str, warnings: &mut Vec<Problem>) -> crate::model::registry::Registries {
     let Some(file) = &wire.auth_file else { return crate::model::registry::Registries::default() };
@@ -221,9 +194,4 @@ fn credentials(wire: &Wire, prefix: &str, warnings: &mut Vec<Problem>) -> crate:
     let place = format!("{prefix}, imageRegistries.authFile");
     warnings.extend(wrong.into_iter().map(|why| Problem::new(place.clone(), why)));
     registries
-}
-
-fn cron(expression: String) -> Option<Cron> {
-    let schedule = Schedule::parse(&expression, Zone::local()).ok()?;
-    Some(Cron { schedule, catch_up: false })
 }

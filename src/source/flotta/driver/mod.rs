@@ -70,6 +70,8 @@ pub struct Setting {
     pub leave: bool,
     /// The state directory.
     pub state: PathBuf,
+    /// Events up to this number were an earlier run's.
+    pub before: u64,
 }
 
 /// What the driver is connected with.
@@ -155,10 +157,11 @@ struct Driver {
 
 impl Driver {
     fn new(setting: Setting, configured: Configured, ports: Ports) -> Driver {
-        let (stored, _) = crate::state::load::<Wall>(&setting.state, TIME);
-        let (events, _) = crate::state::load::<Events>(&setting.state, EVENTS);
+        let (stored, damaged_time) = crate::state::load::<Wall>(&setting.state, TIME);
+        let (events, damaged_events) = crate::state::load::<Events>(&setting.state, EVENTS);
         let time = Time::new(TrustedTime::new(stored), clock::now);
-        let (store, storing) = Store::open(&setting.state, &setting.device);
+        let (store, mut storing) = Store::open(&setting.state, &setting.device);
+        storing.extend(damaged_time.into_iter().chain(damaged_events));
         let peer = Peer { server: setting.server.clone(), id: setting.device.as_str().into(), time: time.clone() };
         let clients = Clients::new(peer, setting.files.clone(), ports.counts.traffic.clone());
         let holds = match (store.current(), store.candidate()) {
@@ -172,6 +175,7 @@ impl Driver {
         let (_, changes) = ports.board.follow();
         let known = configured.workloads().cloned().collect();
         let mut driver = Driver {
+            seen: setting.before,
             setting,
             time,
             boot: clock::boot_id(),
@@ -184,7 +188,6 @@ impl Driver {
             events: events.unwrap_or_default(),
             known,
             changes,
-            seen: 0,
             registering: false,
             carrying: false,
             spared: 0,

@@ -48,6 +48,7 @@ impl Bench {
             namespace: "default".into(),
             leave,
             state: self.dir.path().to_path_buf(),
+            before: 0,
         };
         let ports = Ports {
             updates: self.inbox.take().expect("one driver"),

@@ -7,7 +7,7 @@ pub use super::slot::Issued;
 use super::slot::{self, Found, Slot};
 use crate::model::problem::Problem;
 use crate::source::flotta::renewal::Receipt;
-use crate::state::object::{Disk, RealDisk};
+use crate::state::object::{Disk, RealDisk, tidy};
 
 /// What became of a new pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,7 @@ impl Store {
         let dir = state.join("identity");
         let mut problems = Vec::new();
         let made = make(disk.as_ref(), &dir);
+        tidy(disk.as_ref(), &dir);
         if let Err(why) = &made {
             problems.push(Problem::new(
                 dir.display().to_string(),
@@ -201,7 +202,7 @@ impl Store {
     /// A sentence.
     pub fn probe(&self) -> Result<(), String> {
         const ROOM: usize = 16 * 1024;
-        let path = self.dir.join(".probe");
+        let path = self.dir.join(".probe.tmp");
         let tried = make(self.disk.as_ref(), &self.dir).and_then(|()| self.disk.write_synced(&path, &[b' '; ROOM]));
         let removed = self.disk.remove(&path);
         tried.and(removed).map_err(|why| {

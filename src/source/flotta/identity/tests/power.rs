@@ -1,14 +1,16 @@
 //! Takes the power away, or the room, at every system call of a device's life, and looks at what a disk may then hold.
 
+#[path = "../../../../../tests/common/disk.rs"]
 mod disk;
 
 use std::path::Path;
 
-use disk::{Fault, Sim};
+use disk::{ENOSPC, Fault, Sim};
 
 use super::store::receipt;
 use crate::source::flotta::identity::{Request, Store, Stored};
 use crate::source::flotta::testing::{ALWAYS, Ca};
+use crate::state::Disk;
 
 const STATE: &str = "/state";
 
@@ -123,7 +125,7 @@ fn a_full_disk_at_any_system_call_leaves_the_pair_in_use_and_on_disk_one_that_wo
     let answers = Answers::new(5);
     let whole = Sim::new(Path::new(STATE));
     live(&whole, &answers, |_| {});
-    for fault in [Fault::OneError, Fault::FullFromHere] {
+    for fault in [Fault::OneError(ENOSPC), Fault::FullFromHere] {
         for step in 1..=whole.steps() {
             let disk = Sim::new(Path::new(STATE));
             disk.at(step, fault);
@@ -148,7 +150,7 @@ fn a_power_cut_soon_after_an_error_of_the_disk_leaves_a_pair_that_works() {
     for error in 1..=whole.steps() {
         for cut in error + 1..=error + SOON {
             let disk = Sim::new(Path::new(STATE));
-            disk.at(error, Fault::OneError);
+            disk.at(error, Fault::OneError(ENOSPC));
             disk.at(cut, Fault::PowerCut);
             let promised = live(&disk, &answers, |_| {});
             for (which, survivor) in disk.survivors().into_iter().enumerate() {

@@ -1,5 +1,8 @@
 //! What the user is promised of a cron line.
 
+mod oracles;
+mod random;
+
 use super::*;
 
 fn schedule(expression: &str, zone: &str) -> Schedule {

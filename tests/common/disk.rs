@@ -2,23 +2,35 @@
 //!
 //! What is not fsynced may survive or not: a file's content as it was, torn, as zeros of the new length, or whole; each
 //! change of a directory by itself, so that a later one may be there without an earlier one.
+//!
+//! For unit tests and integration tests: whoever includes this has `Disk` (`flotta_agent::state::Disk`) in scope.
+
+// Not every test uses all of it.
+#![allow(dead_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::state::object::Disk;
+use super::Disk;
+
+/// No space left on device.
+pub const ENOSPC: i32 = 28;
+/// Input/output error.
+pub const EIO: i32 = 5;
 
 /// What happens at a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It is done by half, and nothing after it.
     PowerCut,
-    /// It fails, by half done; the next one does not.
-    OneError,
+    /// It fails with this error, by half done; the next one does not.
+    OneError(i32),
     /// From here on nothing that needs room is done.
     FullFromHere,
+    /// From here on nothing is done, and nothing can be read.
+    BrokenFromHere,
 }
 
 #[derive(Clone, Default)]
@@ -63,7 +75,9 @@ impl Names {
 
 #[derive(Clone, Default)]
 struct State {
-    contents: Vec<Content>,
+    /// By a number that never comes again.
+    contents: BTreeMap<usize, Content>,
+    made: usize,
     live: Names,
     durable: Names,
     pending: Vec<(PathBuf, Change)>,
@@ -71,8 +85,11 @@ struct State {
     faults: Vec<(usize, Fault)>,
     off: bool,
     full: bool,
+    broken: bool,
+    written: u64,
 }
 
+/// A hand on the disk; clones are of the same one.
 #[derive(Clone)]
 pub struct Sim(Arc<Mutex<State>>);
 
@@ -85,7 +102,7 @@ enum Step {
 impl State {
     /// Counts a system call and says how it goes.
     fn step(&mut self, needs_room: bool) -> io::Result<Step> {
-        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let error = io::Error::from_raw_os_error;
         if self.off {
             return Err(io::Error::other("no power"));
         }
@@ -96,11 +113,58 @@ impl State {
                 self.off = true;
                 return Ok(Step::Half(io::Error::other("no power")));
             }
-            Some(Fault::OneError) => return Ok(Step::Half(full())),
+            Some(Fault::OneError(which)) => return Ok(Step::Half(error(which))),
             Some(Fault::FullFromHere) => self.full = true,
+            Some(Fault::BrokenFromHere) => self.broken = true,
             None => {}
         }
-        if self.full && needs_room { Ok(Step::Half(full())) } else { Ok(Step::Done) }
+        if self.broken {
+            return Ok(Step::Half(error(EIO)));
+        }
+        if self.full && needs_room { Ok(Step::Half(error(ENOSPC))) } else { Ok(Step::Done) }
+    }
+
+    /// Forgets contents that no name can lead to any more.
+    fn tidy(&mut self) {
+        let pending = self.pending.iter().filter_map(|(_, change)| match change {
+            Change::Set(_, file) | Change::Move(_, _, file) => Some(*file),
+            Change::Gone(_) | Change::Dir(_) => None,
+        });
+        let named = self.live.files.values().chain(self.durable.files.values()).copied();
+        let used: BTreeSet<usize> = named.chain(pending).collect();
+        self.contents.retain(|file, _| used.contains(file));
+    }
+
+    fn content(&mut self, file: usize) -> &mut Content {
+        self.contents.entry(file).or_default()
+    }
+
+    /// The disk with these of the pending changes, and each unsynced content as `found` has it.
+    fn survivor(&self, keeps: impl Fn(usize) -> bool, mut found: impl FnMut(&Content) -> Vec<u8>) -> Sim {
+        let names = self.names_with(keeps);
+        let settle = |content: &Content| {
+            let found = if content.durable == content.written { content.written.clone() } else { found(content) };
+            Content { written: found.clone(), durable: found }
+        };
+        let mut settle = settle;
+        let contents = self.contents.iter().map(|(file, content)| (*file, settle(content))).collect();
+        let made = self.made;
+        let mut state = State { contents, made, live: names.clone(), durable: names, ..State::default() };
+        state.tidy();
+        Sim::of(state)
+    }
+
+    fn names_with(&self, keeps: impl Fn(usize) -> bool) -> Names {
+        let mut names = self.durable.clone();
+        for (at, (_, change)) in self.pending.iter().enumerate() {
+            if keeps(at) {
+                names.apply(change);
+            }
+        }
+        // A file is only there if its directory is.
+        let dirs = names.dirs.clone();
+        names.files.retain(|path, _| dirs.contains(parent(path)));
+        names
     }
 
     fn change(&mut self, dir: &Path, change: Change) -> io::Result<()> {
@@ -132,28 +196,62 @@ impl Sim {
         self.0.lock().expect("not poisoned")
     }
 
+    /// What happens at the so-manieth system call from the beginning.
     pub fn at(&self, step: usize, fault: Fault) {
         self.state().faults.push((step, fault));
+    }
+
+    /// What happens at the next system call but `after`.
+    pub fn soon(&self, after: usize, fault: Fault) {
+        let mut state = self.state();
+        let step = state.steps + 1 + after;
+        state.faults.push((step, fault));
     }
 
     pub fn steps(&self) -> usize {
         self.state().steps
     }
 
+    /// Bytes that were written to files.
+    pub fn written(&self) -> u64 {
+        self.state().written
+    }
+
     pub fn is_off(&self) -> bool {
         self.state().off
     }
 
+    /// Nothing that needs room is done any more.
+    pub fn fill(&self) {
+        self.state().full = true;
+    }
+
+    /// All is well again.
     pub fn make_room(&self) {
         let mut state = self.state();
         state.full = false;
+        state.broken = false;
         state.faults.clear();
+    }
+
+    /// The paths of all files.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.state().live.files.keys().cloned().collect()
+    }
+
+    /// Changes a file behind everybody's back, durably.
+    pub fn corrupt(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.state();
+        let file = state.live.files[path];
+        let content = state.content(file);
+        change(&mut content.written);
+        content.durable = content.written.clone();
     }
 
     /// The disk after the process was killed: all that was written is there.
     pub fn killed(&self) -> Sim {
         let state = self.state().clone();
-        Sim::of(State { faults: Vec::new(), off: false, full: false, steps: 0, ..state })
+        Sim::of(State { faults: Vec::new(), off: false, full: false, broken: false, steps: 0, ..state })
     }
 
     /// Every disk that may be found when the power is back.
@@ -161,37 +259,47 @@ impl Sim {
         let state = self.state().clone();
         let mut survivors = Vec::new();
         for chosen in 0_usize..1 << state.pending.len() {
-            let mut names = state.durable.clone();
-            for (at, (_, change)) in state.pending.iter().enumerate() {
-                if chosen & (1 << at) != 0 {
-                    names.apply(change);
-                }
-            }
-            // A file is only there if its directory is.
-            let dirs = names.dirs.clone();
-            names.files.retain(|path, _| dirs.contains(parent(path)));
-            let unsure = names.files.values().any(|file| {
-                let content = &state.contents[*file];
+            let keeps = |at: usize| chosen & (1 << at) != 0;
+            let unsure = state.names_with(keeps).files.values().any(|file| {
+                let content = &state.contents[file];
                 content.durable != content.written
             });
             for torn in 0..if unsure { 4 } else { 1 } {
-                let content = |content: &Content| {
+                survivors.push(state.survivor(keeps, |content| {
                     let (written, half) = (&content.written, content.written.len() / 2);
-                    let found = match torn {
+                    match torn {
                         0 => content.durable.clone(),
                         1 => written[..half].to_vec(),
                         2 => vec![0; written.len()],
                         _ => written.clone(),
-                    };
-                    let found = if content.durable == *written { written.clone() } else { found };
-                    Content { written: found.clone(), durable: found }
-                };
-                let contents = state.contents.iter().map(content).collect();
-                let names = names.clone();
-                survivors.push(Sim::of(State { contents, live: names.clone(), durable: names, ..State::default() }));
+                    }
+                }));
             }
         }
         survivors
+    }
+
+    /// One of the disks that may be found when the power is back. `pick(n)` is a number below `n`.
+    pub fn survivor(&self, mut pick: impl FnMut(usize) -> usize) -> Sim {
+        let state = self.state().clone();
+        let kept: Vec<bool> = state.pending.iter().map(|_| pick(2) == 1).collect();
+        state.survivor(
+            |at| kept[at],
+            |content| {
+                let written = &content.written;
+                match pick(5) {
+                    0 => content.durable.clone(),
+                    1 => written[..pick(written.len() + 1)].to_vec(),
+                    2 => vec![0; written.len()],
+                    // Some blocks of it.
+                    3 => written
+                        .chunks(64)
+                        .flat_map(|it| if pick(2) == 1 { it.to_vec() } else { vec![0; it.len()] })
+                        .collect(),
+                    _ => written.clone(),
+                }
+            },
+        )
     }
 }
 
@@ -208,12 +316,24 @@ impl Disk for Sim {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let state = self.state();
+        if state.broken {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
         let file = state.live.files.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(state.contents[*file].written.clone())
+        Ok(state.contents[file].written.clone())
     }
 
     fn exists(&self, path: &Path) -> bool {
         self.state().live.files.contains_key(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let state = self.state();
+        if !state.live.dirs.contains(dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let inside = state.live.files.keys().filter(|path| parent(path) == dir);
+        Ok(inside.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect())
     }
 
     /// Three calls: open, write, fsync.
@@ -225,22 +345,24 @@ impl Disk for Sim {
         let file = match state.live.files.get(path).copied() {
             Some(file) => file,
             None => {
-                state.contents.push(Content::default());
-                let file = state.contents.len() - 1;
+                state.made += 1;
+                let file = state.made;
+                state.content(file);
                 state.change(parent(path), Change::Set(path.to_path_buf(), file))?;
                 file
             }
         };
-        state.contents[file].written.clear();
+        state.content(file).written.clear();
         if let Step::Half(why) = state.step(true)? {
-            state.contents[file].written = bytes[..bytes.len() / 3].to_vec();
+            state.content(file).written = bytes[..bytes.len() / 3].to_vec();
             return Err(why);
         }
-        state.contents[file].written = bytes.to_vec();
+        state.content(file).written = bytes.to_vec();
+        state.written += bytes.len() as u64;
         if let Step::Half(why) = state.step(true)? {
             return Err(why);
         }
-        state.contents[file].durable = bytes.to_vec();
+        state.content(file).durable = bytes.to_vec();
         Ok(())
     }
 
@@ -263,6 +385,7 @@ impl Disk for Sim {
         for (_, change) in synced {
             state.durable.apply(&change);
         }
+        state.tidy();
         Ok(())
     }
 

@@ -1,0 +1,55 @@
+//! The numbers of events (`seq`), which never come twice: stored before the first one of a run is used.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::clock;
+use crate::model::problem::Problem;
+use crate::model::status::Event;
+use crate::state::numbers::{Before, Numbers, Reserved};
+use crate::state::{self, Saves, StateDir};
+
+/// The stored object.
+const NUMBERS: &str = "event-numbers";
+
+/// Which numbers this run may use.
+pub(super) struct EventNumbers {
+    numbers: Mutex<Numbers>,
+    saves: Saves,
+}
+
+impl EventNumbers {
+    /// Reserves some. Where the disk refuses, they are reserved when there is room.
+    pub(super) fn open(state: &StateDir, saves: Saves) -> (EventNumbers, Option<Problem>) {
+        let (stored, damaged) = state::load::<Reserved>(state.path(), NUMBERS);
+        let before = match damaged {
+            None => Before::Known(stored),
+            Some(_) => Before::Doubtful(stored, clock::wall()),
+        };
+        let (mut numbers, mut reserved) = Numbers::start(before);
+        if state::store(state.path(), NUMBERS, &reserved).is_err() {
+            // The saver says why, and goes on trying.
+            (numbers, reserved) = Numbers::start(Before::Doubtful(stored, clock::wall()));
+            saves.save(NUMBERS, &reserved);
+        }
+        (EventNumbers { numbers: Mutex::new(numbers), saves }, damaged)
+    }
+
+    /// The last number that an earlier run may have used.
+    pub(super) fn used(&self) -> u64 {
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).used()
+    }
+
+    /// These have been said.
+    pub(super) fn said(&self, events: &[Event]) {
+        let Some(last) = events.last() else { return };
+        let further = self.numbers.lock().unwrap_or_else(PoisonError::into_inner).use_up_to(last.seq);
+        if let Some(reserved) = further {
+            self.saves.save(NUMBERS, &reserved);
+        }
+    }
+
+    /// An orderly end: the next run goes on where this one ended.
+    pub(super) fn end(&self) {
+        self.saves.save(NUMBERS, &self.numbers.lock().unwrap_or_else(PoisonError::into_inner).end());
+    }
+}
