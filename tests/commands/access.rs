@@ -1,15 +1,15 @@
 //! Who may give commands: the agent's user and root, and nobody else.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
 use super::desk::over;
-use super::device::{Device, until_true};
+use super::device::{Device, lines, until_true};
 
 fn mode(path: &Path) -> u32 {
     std::fs::symlink_metadata(path).unwrap().mode() & 0o777
@@ -82,6 +82,31 @@ fn a_path_that_is_too_long_is_said_and_the_agent_goes_on() {
     device.start_with(&[("EDGE_DEVICE_CONTROL_SOCKET", path.to_str().unwrap())]);
     let said = problem(&device);
     assert!(said.contains("at most 107; set control.socket to a shorter one"), "{said}");
+}
+
+#[test]
+fn who_gave_a_command_is_logged() {
+    let mut device = Device::new();
+    let log = device.path("log");
+    let mut command = device.command();
+    command.stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
+    let mut agent = command.spawn().unwrap();
+    let socket = device.path("state/run/control.sock");
+    until_true("the socket answers", || UnixStream::connect(&socket).is_ok());
+    let mut client = device.command().args(["host", "lock"]).stdout(Stdio::null()).spawn().unwrap();
+    let pid = client.id();
+    assert!(client.wait().unwrap().success());
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    let uid = rustix::process::getuid().as_raw();
+    let said = lines(&log);
+    let said: Vec<serde_json::Value> = said.iter().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let of_command = said.iter().find(|line| line["uid"] == uid && line["pid"] == pid);
+    let line = of_command.unwrap_or_else(|| panic!("no line has uid {uid} and pid {pid}: {said:?}"));
+    assert_eq!((&line["level"], &line["command"]), (&json!("INFO"), &json!("lock")));
+    // The lock is nobody's any more.
+    device.start();
+    assert_eq!(device.client(&["host", "unlock"]).0, 0);
 }
 
 /// To become somebody else takes root, which the tests have where CI runs them.
