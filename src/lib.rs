@@ -35,6 +35,7 @@ pub mod http;
 pub mod intake;
 pub mod model;
 pub mod mqtt;
+mod named;
 pub mod node;
 mod outbound;
 mod readiness;

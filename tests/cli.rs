@@ -256,3 +256,16 @@ fn without_a_command_it_runs_and_flags_stand_on_either_side() {
     assert!(action(&["dance"]).is_err());
     assert!(profiles().is_array());
 }
+
+#[test]
+fn commands_are_sorted_and_a_socket_and_a_url_exclude_each_other() {
+    let action = |words: &[&str]| Cli::try_parse_from([&["flotta-agent"], words].concat()).map(Cli::action);
+    let Ok(Action::Client(command, settings)) = action(&["host", "lock", "--keep", "--socket", "s"]) else {
+        panic!("a client's command")
+    };
+    assert_eq!(command, flotta_agent::cli::ClientCommand::HostLock { keep: true });
+    assert_eq!(settings.socket.as_deref(), Some(std::path::Path::new("s")));
+    assert!(action(&["status", "--socket", "s", "--url", "http://127.0.0.1:1"]).is_err());
+    assert!(action(&["host", "unlock", "--keep"]).is_err(), "only a lock keeps");
+    assert!(action(&["host"]).is_err() && action(&["workload", "run"]).is_err());
+}

@@ -148,7 +148,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let mut sources = sources::Sources::new(first, desired);
     let server = server::Server::prepare(config, &state, &device_id, key, (&board, saver.hand(), before), &mut sources);
     let saves = saver.hand();
-    let (_commands, asked) = Commands::channel();
+    let (commands, asked) = Commands::channel();
     let reconcile = Loop::new(core, executors, intake.clone(), voice, saver, inputs.clone());
     let handle = reconcile.handle();
     let looping = vital.spawn("the reconcile loop", reconcile.run(inbox, asked, sources));
@@ -159,8 +159,11 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
         intake: intake.clone(),
         counters,
         hosts: config.http.hosts.clone().into(),
+        socket: config.control.socket.as_path().into(),
     };
     let endpoints = Arc::new(Endpoints::new(state));
+    let controlling =
+        vital.spawn("the commands' socket", serve_control(shared.clone(), commands, board.clone(), endpoints.clone()));
     let serving = vital.spawn("HTTP", serve_http(config.http.listen, shared, board.clone(), endpoints.clone()));
     let talking = vital
         .spawn("MQTT", link.clone().keep(config.mqtt.listen, metrics, board.clone(), endpoints.clone(), saves.clone()));
@@ -190,6 +193,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     }
     watcher.abort();
     serving.abort();
+    controlling.abort();
     server.end().await;
     let saver = looping.await;
     numbers.end();
@@ -247,7 +251,12 @@ fn policy(config: &Config) -> Policy {
         host_network: remote.host_network,
         shell: remote.shell,
         ansible: remote.ansible,
-        ours: vec![config.state.dir.clone(), config.podman.socket.clone(), config.podman.rootless_socket.clone()],
+        ours: vec![
+            config.state.dir.clone(),
+            config.control.socket.clone(),
+            config.podman.socket.clone(),
+            config.podman.rootless_socket.clone(),
+        ],
     }
 }
 
@@ -267,6 +276,12 @@ async fn serve_http(listen: std::net::SocketAddr, shared: http::Shared, board: A
     let (listener, bound) = http::server::bind(listen, &board).await;
     endpoints.bound("http", bound);
     http::server::serve(listener, http::router(shared)).await;
+}
+
+async fn serve_control(shared: http::Shared, commands: Commands, board: Arc<Board>, endpoints: Arc<Endpoints>) {
+    let socket = http::unix::bind(&shared.socket, &board).await;
+    endpoints.bound("control", shared.socket.display());
+    http::unix::serve(socket, http::router_with_commands(shared, commands)).await;
 }
 
 /// Which broker carries our topics.
@@ -402,7 +417,7 @@ impl Endpoints {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn bound(&self, what: &'static str, address: std::net::SocketAddr) {
+    fn bound(&self, what: &'static str, address: impl std::fmt::Display) {
         let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
         bound.insert(what, address.to_string());
         tracing::debug!(what, %address, "listening");
@@ -415,8 +430,10 @@ impl Endpoints {
     }
 
     async fn wait(&self, with_mqtt: bool) {
+        let wanted = ["http", "control"].into_iter().chain(with_mqtt.then_some("mqtt"));
+        let wanted: Vec<&str> = wanted.collect();
         let all = async {
-            while !self.get().contains_key("http") || (with_mqtt && !self.get().contains_key("mqtt")) {
+            while !wanted.iter().all(|what| self.get().contains_key(what)) {
                 self.changed.notified().await;
             }
         };
@@ -432,7 +449,7 @@ pub struct Banner<'a> {
     pub config: &'a Config,
     /// Who the device is.
     pub device_id: &'a str,
-    /// What was bound: `http`, `mqtt`.
+    /// What was bound: `http`, `mqtt`, `control`.
     pub endpoints: BTreeMap<&'static str, String>,
     /// What a person should mend.
     pub problems: &'a [Problem],
@@ -453,6 +470,7 @@ impl std::fmt::Display for Banner<'_> {
         writeln!(f, "  state      {}", config.state.dir.display())?;
         let at = |what: &str| endpoints.get(what).cloned().unwrap_or_else(|| "not yet: see below".into());
         writeln!(f, "  HTTP       {}", at("http"))?;
+        writeln!(f, "  commands   {}", at("control"))?;
         match &config.mqtt.broker {
             config::Broker::Embedded => writeln!(f, "  MQTT       {}  (the broker inside)", at("mqtt"))?,
             config::Broker::External { host, port, .. } => writeln!(f, "  MQTT       {host}:{port}")?,

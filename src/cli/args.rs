@@ -27,6 +27,9 @@ struct Global {
     /// Where a running agent answers, for the commands that ask one: http://127.0.0.1:8080
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
+    /// The unix socket of a running agent, for the commands that ask one (control.socket)
+    #[arg(long, global = true, value_name = "PATH", conflicts_with = "url")]
+    socket: Option<PathBuf>,
 }
 
 /// Flags for the main keys of the configuration; each wins over the environment and the file.
@@ -89,6 +92,12 @@ enum Command {
     /// Send metrics
     #[command(subcommand)]
     Metric(MetricCommand),
+    /// Show this device, lock it, unlock it
+    #[command(subcommand)]
+    Host(HostCommand),
+    /// Tell a workload what to do
+    #[command(subcommand)]
+    Workload(WorkloadCommand),
     /// Write a completion script for a shell
     Completions {
         /// For which shell
@@ -111,7 +120,34 @@ enum MetricCommand {
     },
 }
 
-/// How `status` shows what it knows.
+#[derive(Debug, Subcommand)]
+enum HostCommand {
+    /// Show the device
+    Show {
+        /// How it is shown
+        #[arg(short, long, value_enum, default_value_t = Output::Table)]
+        output: Output,
+    },
+    /// Stop all workloads, and start none until the device is unlocked; a restart changes nothing of that
+    Lock {
+        /// Start none, but let those run on that run
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Let metrics and schedules decide again
+    Unlock,
+}
+
+#[derive(Debug, Subcommand)]
+enum WorkloadCommand {
+    /// Run one now: once, if it has a schedule; again, if it has ended
+    Run {
+        /// NAME, or NAMESPACE/NAME
+        workload: String,
+    },
+}
+
+/// How `status` and `host show` show what they know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// The objects of the HTTP API
@@ -127,6 +163,8 @@ pub struct Settings {
     pub config: Option<PathBuf>,
     /// `--url`.
     pub url: Option<String>,
+    /// `--socket`.
+    pub socket: Option<PathBuf>,
     /// For [`crate::config::load`].
     pub flags: Vec<(&'static str, String)>,
 }
@@ -164,6 +202,23 @@ pub enum ClientCommand {
         /// As written.
         value: String,
     },
+    /// `host show`
+    HostShow {
+        /// How it is shown.
+        output: Output,
+    },
+    /// `host lock`
+    HostLock {
+        /// What runs goes on.
+        keep: bool,
+    },
+    /// `host unlock`
+    HostUnlock,
+    /// `workload run`
+    WorkloadRun {
+        /// As written.
+        workload: String,
+    },
     /// `completions`
     Completions {
         /// For which shell.
@@ -177,7 +232,8 @@ impl Cli {
     /// Sorts what was written. A flag behind the command wins over one in front of it.
     #[must_use]
     pub fn action(self) -> Action {
-        let mut settings = Settings { config: self.global.config, url: self.global.url, flags: self.flags.list() };
+        let Global { config, url, socket } = self.global;
+        let mut settings = Settings { config, url, socket, flags: self.flags.list() };
         let client = match self.command.unwrap_or(Command::Run(RunFlags::default())) {
             Command::Run(flags) => {
                 settings.flags.extend(flags.list());
@@ -190,6 +246,10 @@ impl Cli {
             Command::Status { output, watch } => ClientCommand::Status { output, watch },
             Command::Why { workload } => ClientCommand::Why { workload },
             Command::Metric(MetricCommand::Set { name, value }) => ClientCommand::MetricSet { name, value },
+            Command::Host(HostCommand::Show { output }) => ClientCommand::HostShow { output },
+            Command::Host(HostCommand::Lock { keep }) => ClientCommand::HostLock { keep },
+            Command::Host(HostCommand::Unlock) => ClientCommand::HostUnlock,
+            Command::Workload(WorkloadCommand::Run { workload }) => ClientCommand::WorkloadRun { workload },
             Command::Completions { shell } => ClientCommand::Completions { shell },
             Command::Man => ClientCommand::Man,
         };

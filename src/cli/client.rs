@@ -1,21 +1,27 @@
 //! The HTTP side of the clients.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::Trouble;
+use super::socket;
 use super::text::line;
 
 /// One agent, at the first of a few places where it answers.
 pub(super) struct Agent {
     http: Client,
     bases: Vec<String>,
+    socket: Option<PathBuf>,
 }
 
 const CONNECT: Duration = Duration::from_secs(5);
 const ANSWER: Duration = Duration::from_secs(10);
+/// The agent gives up before that, and says so.
+const COMMAND: Duration = Duration::from_secs(45);
 /// More than 100 times what a device with 1 000 workloads answers.
 const MAX_BYTES: usize = 64 << 20;
 
@@ -24,7 +30,15 @@ impl Agent {
         // No proxy: the agent is on this machine or named outright.
         let http = crate::outbound::plain().connect_timeout(CONNECT).redirect(reqwest::redirect::Policy::none());
         let http = http.build().map_err(|why| Trouble::Wrong(format!("cannot make an HTTP client: {why}")))?;
-        Ok(Agent { http, bases })
+        Ok(Agent { http, bases, socket: None })
+    }
+
+    /// The one whose unix socket this is.
+    pub(super) fn behind(socket: &Path) -> Result<Agent, Trouble> {
+        let http = crate::outbound::plain().unix_socket(socket).redirect(reqwest::redirect::Policy::none());
+        let http = http.build().map_err(|why| Trouble::Wrong(format!("cannot make an HTTP client: {why}")))?;
+        // The host is for the request's head only.
+        Ok(Agent { http, bases: vec!["http://localhost".into()], socket: Some(socket.to_path_buf()) })
     }
 
     /// `GET path`, as a type.
@@ -40,14 +54,25 @@ impl Agent {
     }
 
     /// `POST path` with a JSON body.
-    pub(super) async fn post(&self, path: &str, value: &serde_json::Value) -> Result<(), Trouble> {
+    pub(super) async fn post(&self, path: &str, value: &Value) -> Result<(), Trouble> {
+        self.posted(path, value, ANSWER).await.map(|_| ())
+    }
+
+    /// Gives a command; what was done, in the agent's words.
+    pub(super) async fn command(&self, verb: &str, value: &Value) -> Result<String, Trouble> {
+        let answer = self.posted(&format!("/api/v1/commands/{verb}"), value, COMMAND).await?;
+        let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
+        answer.get("message").and_then(Value::as_str).map(line).ok_or_else(|| {
+            Trouble::Wrong("what answers there is not an agent of this version: it does not say what it did".into())
+        })
+    }
+
+    async fn posted(&self, path: &str, value: &Value, patience: Duration) -> Result<Vec<u8>, Trouble> {
         let url = |base: &str| format!("{base}{path}");
-        let response = self.attempt(|base| self.http.post(url(base)).timeout(ANSWER).json(value)).await?;
+        let response = self.attempt(|base| self.http.post(url(base)).timeout(patience).json(value)).await?;
         let (from, status) = (response.url().to_string(), response.status());
-        if status.is_success() {
-            return Ok(());
-        }
-        Err(refusal(&from, status, &body(response).await?))
+        let body = body(response).await?;
+        if status.is_success() { Ok(body) } else { Err(refusal(&from, status, &body)) }
     }
 
     /// The stream of events, if the agent has one.
@@ -71,7 +96,11 @@ impl Agent {
             match request(base).send().await {
                 Ok(response) => return Ok(response),
                 Err(why) if why.is_builder() => return Err(Trouble::Usage(format!("{base} is not a URL: {why}"))),
-                Err(_) => {}
+                Err(why) => {
+                    if let Some(socket) = &self.socket {
+                        return Err(socket::trouble(socket, &why));
+                    }
+                }
             }
         }
         Err(Trouble::Unreachable(self.bases.join(" or ")))

@@ -1,4 +1,4 @@
-//! Where the agent answers: `--url`, else `http.listen` of the configuration, else what the agent wrote down when it bound.
+//! Where the agent answers: `--url` or `--socket`, else `http.listen` of the configuration, else what the agent wrote down when it bound.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -11,6 +11,9 @@ use crate::config;
 pub(super) fn agent(settings: &Settings) -> Result<Agent, Trouble> {
     if let Some(url) = &settings.url {
         return Agent::at(vec![base(url)?]);
+    }
+    if let Some(socket) = &settings.socket {
+        return Agent::behind(socket);
     }
     let loaded = config::load(settings.config.as_deref(), settings.flags.clone());
     let config = loaded.map_err(|errors| Trouble::Usage(errors.to_string()))?.config;

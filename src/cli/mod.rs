@@ -15,9 +15,12 @@
 mod args;
 pub mod check;
 mod client;
+mod command;
 mod endpoint;
+mod host;
 mod metric;
 mod remedy;
+mod socket;
 mod status;
 mod text;
 mod tree;
@@ -25,6 +28,8 @@ mod watch;
 mod why;
 
 use std::io::{ErrorKind, Write};
+
+use serde_json::json;
 
 pub use args::{Action, Cli, ClientCommand, Output, RunFlags, Settings};
 
@@ -80,7 +85,8 @@ enum Trouble {
     Output(#[from] std::io::Error),
 }
 
-/// Carries out a command that needs no agent of its own: `status`, `why`, `metric set`, `completions`, `man`.
+/// Carries out a command that needs no agent of its own: `status`, `why`, `metric set`, `host`, `workload`,
+/// `completions`, `man`.
 pub fn run_client(
     command: &ClientCommand,
     settings: &Settings,
@@ -121,6 +127,12 @@ async fn carry_out(
         ClientCommand::Status { output, watch: true } => watch::status(&agent()?, *output, screen, out).await,
         ClientCommand::Why { workload } => why::workload(&agent()?, workload, out).await,
         ClientCommand::MetricSet { name, value } => metric::set(&agent()?, name, value, out).await,
+        ClientCommand::HostShow { output } => host::show(&agent()?, *output, out).await,
+        ClientCommand::HostLock { keep } => command::give(settings, "lock", &json!({ "keep": keep }), out).await,
+        ClientCommand::HostUnlock => command::give(settings, "unlock", &json!({}), out).await,
+        ClientCommand::WorkloadRun { workload } => {
+            command::give(settings, "run", &json!({ "workload": workload }), out).await
+        }
         ClientCommand::Completions { shell } => Ok(out.write_all(&args::completions(*shell))?),
         ClientCommand::Man => Ok(out.write_all(&args::man()?)?),
     }

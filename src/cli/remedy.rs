@@ -3,6 +3,7 @@
 use super::text::{age, line};
 use super::why::Known;
 use crate::model::status::{GateStatus, Reason, WorkloadStatus};
+use crate::named;
 
 /// What would make it run, or, for one that runs, what would stop it.
 pub(super) fn remedy(workload: &WorkloadStatus, known: &Known) -> String {
@@ -15,6 +16,11 @@ pub(super) fn remedy(workload: &WorkloadStatus, known: &Known) -> String {
         Reason::Stopping => "it is being stopped already".into(),
         Reason::ConditionFalse | Reason::UnknownProfile if known.device.locked => "unlocking the device".into(),
         Reason::ConditionFalse | Reason::UnknownProfile => gates(workload, known),
+        Reason::Locked => "unlocking the device: flotta-agent host unlock".into(),
+        Reason::CronWait => match workload.next_run {
+            Some(at) => format!("its next time, in {}; now: {}", age(known.device.observed_at, at), run_now(workload)),
+            None => format!("its next time; now: {}", run_now(workload)),
+        },
         Reason::ShuttingDown => "starting the agent again".into(),
         Reason::Starting => "nothing more: it is being started".into(),
         Reason::BackOff => next,
@@ -22,11 +28,19 @@ pub(super) fn remedy(workload: &WorkloadStatus, known: &Known) -> String {
         Reason::ExecutorUnreachable => "that whoever carries it out answers again".into(),
         Reason::InvalidSpec => "a corrected manifest".into(),
         Reason::NotSupported => "a manifest that asks for something else, or a later version of the agent".into(),
-        Reason::Completed | Reason::Failed if workload.profiles.is_empty() => "a changed spec".into(),
-        Reason::Completed | Reason::Failed => "a changed spec, or its profiles turning false and true again".into(),
+        Reason::Completed | Reason::Failed if workload.profiles.is_empty() => {
+            format!("a changed spec, or {}", run_now(workload))
+        }
+        Reason::Completed | Reason::Failed => {
+            format!("a changed spec, its profiles turning false and true again, or {}", run_now(workload))
+        }
         #[allow(unreachable_patterns, reason = "the list of reasons grows, and an older sentence is better than none")]
         _ => next,
     }
+}
+
+fn run_now(workload: &WorkloadStatus) -> String {
+    format!("flotta-agent workload run {}", line(&named::id(workload)))
 }
 
 fn stop(workload: &WorkloadStatus) -> String {

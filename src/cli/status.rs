@@ -62,7 +62,7 @@ fn head(device: &DeviceStatus) -> String {
 }
 
 /// What is to be known about the server: since when, which configuration, until when the certificate lasts, what is wrong.
-fn server(server: &ServerStatus, now: Wall) -> String {
+pub(super) fn server(server: &ServerStatus, now: Wall) -> String {
     let mut parts: Vec<String> = Vec::new();
     if let Some(since) = server.since {
         parts.push(format!("{} for {}", line(&server.state), age(since, now)));
@@ -86,7 +86,7 @@ fn server(server: &ServerStatus, now: Wall) -> String {
     text
 }
 
-fn link(link: &LinkStatus) -> String {
+pub(super) fn link(link: &LinkStatus) -> String {
     match &link.message {
         Some(message) => format!("{} ({})", line(&link.state), line(message)),
         None => line(&link.state),

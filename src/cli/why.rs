@@ -7,10 +7,10 @@ use super::client::Agent;
 use super::remedy::remedy;
 use super::text::{age, line, seconds};
 use super::tree::Tree;
-use crate::config::near::nearest;
 use crate::model::status::{
     ConditionStatus, DeviceStatus, GateStatus, MetricStatus, ProfileStatus, State, WorkloadStatus,
 };
+use crate::named;
 
 /// All that the agent knows about it.
 pub(super) struct Known {
@@ -28,7 +28,7 @@ impl Known {
 /// Finds the workload and writes the chain.
 pub(super) async fn workload(agent: &Agent, wanted: &str, out: &mut dyn Write) -> Result<(), Trouble> {
     let workloads: Vec<WorkloadStatus> = agent.get("/api/v1/workloads").await?;
-    let workload = find(&workloads, wanted).map_err(Trouble::Wrong)?;
+    let workload = named::find(&workloads, wanted).map_err(Trouble::Wrong)?;
     let known = Known {
         device: agent.get("/api/v1/device").await?,
         profiles: agent.get("/api/v1/profiles").await?,
@@ -38,52 +38,11 @@ pub(super) async fn workload(agent: &Agent, wanted: &str, out: &mut dyn Write) -
     Ok(())
 }
 
-fn id(workload: &WorkloadStatus) -> String {
-    line(&format!("{}/{}", workload.namespace, workload.name))
-}
-
-/// `namespace/name`; a bare name is that of namespace `default`, else of the only namespace that has it.
-fn find<'a>(workloads: &'a [WorkloadStatus], wanted: &str) -> Result<&'a WorkloadStatus, String> {
-    let whole = if wanted.contains('/') { wanted.to_string() } else { format!("default/{wanted}") };
-    if let Some(found) = workloads.iter().find(|workload| id(workload) == whole) {
-        return Ok(found);
-    }
-    let same: Vec<&WorkloadStatus> = workloads.iter().filter(|workload| workload.name == wanted).collect();
-    match same.as_slice() {
-        [only] => return Ok(only),
-        [] => {}
-        several => {
-            let ids: Vec<String> = several.iter().map(|workload| id(workload)).collect();
-            return Err(format!("{wanted:?} is the name of {}: write one of them whole", ids.join(", ")));
-        }
-    }
-    Err(format!("no workload {wanted:?} on this device: {}", hint(workloads, wanted, &whole)))
-}
-
-fn hint(workloads: &[WorkloadStatus], wanted: &str, whole: &str) -> String {
-    const SHOWN: usize = 10;
-    let mut ids: Vec<String> = workloads.iter().map(id).collect();
-    ids.sort();
-    let names = workloads.iter().map(|workload| workload.name.as_str());
-    let near = nearest(whole, ids.iter().map(String::as_str)).map(String::from).or_else(|| {
-        let near = nearest(wanted, names)?;
-        workloads.iter().find(|workload| workload.name == near).map(id)
-    });
-    match near {
-        Some(near) => format!("did you mean {near}?"),
-        None if ids.is_empty() => "it has none at all".into(),
-        None if ids.len() > SHOWN => {
-            format!("there are {}, and {} more", ids.get(..SHOWN).unwrap_or(&ids).join(", "), ids.len() - SHOWN)
-        }
-        None => format!("there are {}", ids.join(", ")),
-    }
-}
-
 fn explain(workload: &WorkloadStatus, known: &Known) -> String {
     let now = known.device.observed_at;
     let head = format!(
         "{} ({}): {}, {}, for {}",
-        id(workload),
+        line(&named::id(workload)),
         workload.kind.as_str(),
         workload.state.as_str(),
         workload.reason,

@@ -206,6 +206,7 @@ impl Build<'_> {
                 self.config.xdg_runtime_dir = host.runtime_dir.clone().unwrap_or_else(own);
             }
             "state.dir" => self.config.state.dir = state_dir(host).unwrap_or_default(),
+            "control.socket" => self.config.control.socket = self.config.state.control(),
             "shim" => {
                 let name = Path::new("flotta-shim");
                 self.config.shim = host.exe_dir.as_ref().map_or_else(|| name.into(), |dir| dir.join(name));

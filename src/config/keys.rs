@@ -121,6 +121,13 @@ pub const KEYS: &[Key] = &[
         put!(state.dir, path),
     ),
     key(
+        "control.socket",
+        "path",
+        Found("`run/control.sock` in `state.dir`"),
+        "The unix socket that takes commands (`host lock`, `workload run`): at most 107 bytes long, for the agent's user and root only.",
+        put!(control.socket, path),
+    ),
+    key(
         "manifests.dir",
         "path",
         Is("/etc/flotta-agent/manifests"),

@@ -23,6 +23,6 @@ mod yaml;
 pub use build::{ConfigErrors, File, Host, Inputs, Loaded, build};
 pub use load::{USUAL_FILE, absent, load};
 pub use types::{
-    Broker, Config, HostPaths, Http, Log, LogFormat, LogLevel, Manifests, Metrics, Mqtt, OnEnd, Podman, Remote, Server,
-    State, Workloads,
+    Broker, Config, Control, HostPaths, Http, Log, LogFormat, LogLevel, Manifests, Metrics, Mqtt, OnEnd, Podman,
+    Remote, Server, State, Workloads,
 };

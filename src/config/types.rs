@@ -23,6 +23,8 @@ pub struct Config {
     pub graceful_shutdown: Duration,
     /// `state`.
     pub state: State,
+    /// `control`.
+    pub control: Control,
     /// `manifests`.
     pub manifests: Manifests,
     /// `http`.
@@ -118,6 +120,19 @@ impl State {
     pub fn endpoints(&self) -> PathBuf {
         self.dir.join("run").join("endpoints.json")
     }
+
+    /// `<state dir>/run/control.sock`: where commands are taken, unless `control.socket` says otherwise.
+    #[must_use]
+    pub fn control(&self) -> PathBuf {
+        self.dir.join("run").join("control.sock")
+    }
+}
+
+/// Commands from a person at this device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// `control.socket`.
+    pub socket: PathBuf,
 }
 
 /// The directory of desired state.
@@ -258,6 +273,7 @@ impl Config {
             server: Server::default(),
             graceful_shutdown: Duration::ZERO,
             state: State { dir: PathBuf::new() },
+            control: Control { socket: PathBuf::new() },
             manifests: Manifests { dir: PathBuf::new() },
             http: Http { listen: nowhere, hosts: Vec::new() },
             mqtt: Mqtt {

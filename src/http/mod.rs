@@ -2,23 +2,28 @@
 //!
 //! - [`server`] accepts, within limits; [`guard`] keeps web pages out; [`ingest`] takes metrics; [`api`] shows the board;
 //!   [`prometheus`] counts.
+//! - [`unix`] listens on the unix socket, where all of this is served too; and only there [`control`] takes commands.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 
 use crate::board::Board;
+use crate::commands::Commands;
 use crate::intake::Intake;
 
 mod api;
+mod control;
 pub(crate) mod guard;
 mod ingest;
 pub mod prometheus;
 pub mod server;
+pub mod unix;
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -31,10 +36,28 @@ pub struct Shared {
     pub counters: Arc<dyn prometheus::Counters>,
     /// Names other than loopback under which the agent may be asked (`http.hosts`).
     pub hosts: Arc<[String]>,
+    /// Where the unix socket is, for whoever sends a command the other way.
+    pub socket: Arc<Path>,
 }
 
-/// Every route.
+/// Every route but those of the commands, which say where they are.
 pub fn router(shared: Shared) -> Router {
+    let routes = routes().route("/api/v1/commands/{*verb}", any(control::elsewhere)).with_state(shared.clone());
+    guarded(routes, shared)
+}
+
+/// Every route, for whoever may open the unix socket.
+pub fn router_with_commands(shared: Shared, commands: Commands) -> Router {
+    let takes = control::Control { shared: shared.clone(), commands };
+    let takes = Router::new().route("/api/v1/commands/{*verb}", any(control::command)).with_state(takes);
+    guarded(routes().with_state(shared.clone()).merge(takes), shared)
+}
+
+fn guarded(routes: Router, shared: Shared) -> Router {
+    routes.layer(axum::middleware::from_fn_with_state(shared, guard::guard))
+}
+
+fn routes() -> Router<Shared> {
     Router::new()
         .route("/metrics", get(prometheus::scrape).post(ingest::metrics))
         .route("/healthz", get(api::healthz))
@@ -53,8 +76,6 @@ pub fn router(shared: Shared) -> Router {
         .method_not_allowed_fallback(|| async {
             refusal(StatusCode::METHOD_NOT_ALLOWED, "this path does not take that method; values go to POST /metrics")
         })
-        .layer(axum::middleware::from_fn_with_state(shared.clone(), guard::guard))
-        .with_state(shared)
 }
 
 /// `{"error": …}`.

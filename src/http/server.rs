@@ -1,5 +1,6 @@
 //! The listener: bounded connections, a deadline for the request's head, and a port that is taken is tried again.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::board::Board;
@@ -17,7 +19,7 @@ use crate::model::problem::Problem;
 pub const MAX_CONNECTIONS: usize = 256;
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const MAX_HEAD: usize = 16 * 1024;
-const RETRY: Duration = Duration::from_secs(5);
+pub(super) const RETRY: Duration = Duration::from_secs(5);
 
 /// Binds; a port that is taken is said and tried again, and meanwhile everything else goes on.
 pub async fn bind(address: SocketAddr, board: &Board) -> (TcpListener, SocketAddr) {
@@ -48,11 +50,40 @@ pub async fn bind(address: SocketAddr, board: &Board) -> (TcpListener, SocketAdd
 
 /// Serves, for ever.
 pub async fn serve(listener: TcpListener, router: Router) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    serve_each(MAX_CONNECTIONS, Tcp { listener, router }).await;
+}
+
+/// Where connections come from, each with the router that answers it.
+pub(super) trait Door: Send + 'static {
+    /// A connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// The next one.
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Router)>> + Send;
+}
+
+struct Tcp {
+    listener: TcpListener,
+    router: Router,
+}
+
+impl Door for Tcp {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Router)> {
+        let (stream, _) = self.listener.accept().await?;
+        // Without it an answer may wait 40 ms for the peer's acknowledgement; a socket that cannot have it still works.
+        let _ = stream.set_nodelay(true);
+        Ok((stream, self.router.clone()))
+    }
+}
+
+/// Serves whatever comes, `most` connections at once.
+pub(super) async fn serve_each(most: usize, door: impl Door) {
+    let permits = Arc::new(Semaphore::new(most));
     loop {
         let Ok(permit) = permits.clone().acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, router) = match door.accept().await {
+            Ok(accepted) => accepted,
             Err(why) => {
                 // Out of file descriptors, mostly: give others time to close theirs.
                 tracing::warn!("cannot accept an HTTP connection: {why}");
@@ -60,9 +91,7 @@ pub async fn serve(listener: TcpListener, router: Router) {
                 continue;
             }
         };
-        // Without it an answer may wait 40 ms for the peer's acknowledgement; a socket that cannot have it still works.
-        let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let service = TowerToHyperService::new(router);
         tokio::spawn(async move {
             let _permit = permit;
             // How a connection ends is its peer's affair.
