@@ -17,7 +17,8 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+/// From 1 on: Sunday is 7, so that Friday to Sunday is one run.
+const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// The most times of a day that are listed one by one.
 const MOST_TIMES: usize = 6;
@@ -26,7 +27,7 @@ const MOST_TIMES: usize = 6;
 pub(super) fn describe(of: &Expression) -> String {
     let mut parts = vec![times(of)];
     let date = (!of.day_of_month.is_full(Field::DayOfMonth)).then(|| format!("day {}", runs(of.day_of_month, &[], 0)));
-    let weekday = (!of.day_of_week.is_full(Field::DayOfWeek)).then(|| runs(of.day_of_week, &DAYS, 0));
+    let weekday = (!of.day_of_week.is_full(Field::DayOfWeek)).then(|| weekdays(of.day_of_week));
     parts.extend(match (date, weekday) {
         (Some(date), Some(weekday)) if of.either_day() => Some(format!("on {date} of the month, and on {weekday}")),
         (Some(date), Some(weekday)) => Some(format!("on {date} of the month when it is {weekday}")),
@@ -34,12 +35,18 @@ pub(super) fn describe(of: &Expression) -> String {
         (Some(_), None) | (None, Some(_)) if of.either_day() => Some("every day".to_owned()),
         (Some(date), None) => Some(format!("on {date} of the month")),
         (None, Some(weekday)) => Some(format!("on {weekday}")),
-        (None, None) => of.hour.star.then_some(()).is_none().then(|| "every day".to_owned()),
+        (None, None) => (!of.hour.is_full(Field::Hour)).then(|| "every day".to_owned()),
     });
     if !of.month.is_full(Field::Month) {
         parts.push(format!("in {}", runs(of.month, &MONTHS, 1)));
     }
     parts.join(", ")
+}
+
+fn weekdays(set: Set) -> String {
+    let mut days: Vec<u32> = set.values().map(|day| if day == 0 { 7 } else { day }).collect();
+    days.sort_unstable();
+    listed(&days, &DAYS, 1)
 }
 
 fn times(of: &Expression) -> String {
@@ -78,13 +85,16 @@ fn even(values: &[u32], of: u32) -> Option<u32> {
     (all && (0..).zip(values).all(|(index, value)| *value == index * step)).then_some(step)
 }
 
-/// `1, 3 to 5 and 9`, or with the names from `first` on.
 fn runs(set: Set, names: &[&str], first: u32) -> String {
+    listed(&set.values().collect::<Vec<_>>(), names, first)
+}
+
+/// `1, 3 to 5 and 9`, or with the names from `first` on.
+fn listed(values: &[u32], names: &[&str], first: u32) -> String {
     let name = |value: u32| match names.get(value.saturating_sub(first) as usize) {
         Some(name) => (*name).to_owned(),
         None => value.to_string(),
     };
-    let values: Vec<u32> = set.values().collect();
     let mut found = Vec::new();
     for run in values.chunk_by(|a, b| a + 1 == *b) {
         match run {

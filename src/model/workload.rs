@@ -209,3 +209,6 @@ pub struct Workload {
 
 /// Workloads are shared, never copied.
 pub type SharedWorkload = Arc<Workload>;
+
+#[cfg(test)]
+mod tests;

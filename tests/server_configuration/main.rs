@@ -9,3 +9,4 @@ mod merged;
 mod mutations;
 mod registry;
 mod said;
+mod times;

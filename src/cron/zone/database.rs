@@ -23,10 +23,10 @@ const LONGEST_NAME: usize = 100;
 /// Where to look.
 #[derive(Clone, Debug)]
 pub(super) struct Database {
-    directories: Vec<PathBuf>,
-    localtime: PathBuf,
+    pub(super) directories: Vec<PathBuf>,
+    pub(super) localtime: PathBuf,
     /// The variable TZ.
-    tz: Option<String>,
+    pub(super) tz: Option<String>,
 }
 
 impl Database {

@@ -84,3 +84,6 @@ impl Zone {
         next.map(|at| Wall(at.saturating_mul(1_000)))
     }
 }
+
+#[cfg(test)]
+mod tests;

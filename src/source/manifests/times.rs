@@ -5,38 +5,33 @@ use std::time::Duration;
 use crate::cron::Zone;
 use crate::model::workload::{Kind, RestartPolicy, Retry};
 use crate::source::reading::cron::WrittenCron;
-use crate::source::reading::fields::{Fields, Report};
+use crate::source::reading::fields::{Fields, Report, text};
 use crate::source::reading::limits::RETRY_SECONDS;
 use crate::source::reading::retry::Growing;
 
 /// `cron`, `cronTimeZone` and `cronCatchUp`.
 pub(super) fn cron(report: &mut Report, spec: &mut Fields<'_>, kind: Kind) -> Option<WrittenCron> {
-    let line = spec.entry("cron").map(|(key, node)| (key.at, node.at));
-    let written = spec.text(report, "cron");
-    let zone = spec.take_entry("cronTimeZone");
-    let catch_up = spec.take_entry("cronCatchUp");
-    let Some((key_at, at)) = line else {
-        for (key, _) in zone.into_iter().chain(catch_up) {
-            report.warn(key.at, format!("spec.{}: is ignored without spec.cron", key.name));
+    let Some((key, node)) = spec.entry("cron") else {
+        for field in ["cronTimeZone", "cronCatchUp"] {
+            if let Some((key, _)) = spec.take_entry(field) {
+                report.warn(key.at, format!("spec.{field}: is ignored without spec.cron"));
+            }
         }
         return None;
     };
     if kind.is_of_a_cluster() {
+        spec.ignore(&["cron", "cronTimeZone", "cronCatchUp"]);
         let kind = kind.as_str();
-        report.warn(key_at, format!("spec.cron: is ignored for type {kind}: there, a CronJob does it"));
+        report.warn(key.at, format!("spec.cron: is ignored for type {kind}: there, a CronJob does it"));
         return None;
     }
-    let catch_up = catch_up.is_some_and(|(_, node)| match node.value {
-        crate::source::reading::tree::Value::Bool(yes) => yes,
-        _ => {
-            report.error(node.at, format!("spec.cronCatchUp: must be true or false, not {}", node.what()));
-            false
-        }
-    });
-    let zone = match zone {
+    let at = node.at;
+    let written = spec.text(report, "cron");
+    let catch_up = spec.boolean(report, "cronCatchUp").unwrap_or(false);
+    let zone = match spec.take("cronTimeZone") {
         None => None,
-        Some((_, node)) => {
-            let name = crate::source::reading::fields::text(report, "spec.cronTimeZone", node)?;
+        Some(node) => {
+            let name = text(report, "spec.cronTimeZone", node)?;
             let zone = Zone::named(&name).map_err(|why| report.error(node.at, format!("spec.cronTimeZone: {why}")));
             Some(zone.ok()?)
         }
@@ -106,3 +101,6 @@ fn exponentially(report: &mut Report, mut fields: Fields<'_>) -> Retry {
     fields.finish(report);
     Retry::Exponential(used)
 }
+
+#[cfg(test)]
+mod tests;
