@@ -28,6 +28,7 @@ mod tests;
 pub use dir::{OpenError, StateDir};
 pub use disk::{Disk, MAX_FILE, RealDisk};
 pub use format::{Format, Upgrade};
-pub use object::{Stored, Write, load, load_as, load_on, sealed, store, store_as, store_on};
+pub use kept::{Kept, keep};
+pub use object::{Stored, Write, load, load_as, load_on, sealed, store, store_as, store_on, tidy};
 pub use saver::{OnReport, Saver, Saves};
 pub use saving::{Counts, FIRST_RETRY, LAST_RETRY, Next, Report, SPACING, Saving, Ticket};

@@ -220,7 +220,7 @@ pub(crate) fn replace_on(disk: &dyn Disk, path: &Path, bytes: &[u8], previous: O
 }
 
 /// Removes what a write that was cut off has left. Before anything is written.
-pub(crate) fn tidy(disk: &dyn Disk, dir: &Path) {
+pub fn tidy(disk: &dyn Disk, dir: &Path) {
     for file in disk.list(dir).unwrap_or_default() {
         if file.starts_with('.') && file.ends_with(".tmp") {
             // It is overwritten by the next write of its object, or removed at the next start.
