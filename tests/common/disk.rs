@@ -5,8 +5,7 @@
 //!
 //! For unit tests and integration tests: whoever includes this has `Disk` (`flotta_agent::state::Disk`) in scope.
 
-// Not every test uses all of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "not every test uses all of it")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -116,6 +116,8 @@ fn on_a_full_disk_the_agent_starts_from_what_is_stored_and_says_so_and_mends_its
     let said = failed["message"].as_str().unwrap_or_default();
     assert_eq!(failed["reason"], "StartFailed", "{failed}");
     assert!(said.contains("cannot be written") && said.contains("tried again"), "{failed}");
+    let runs = std::fs::read_dir(device.path("state/run/shell")).expect("there").count();
+    assert_eq!(runs, 1, "a start that failed leaves nothing");
     // Killed and started again without the limit, all is well and no number comes again.
     let last = *events(agent).last().expect("an event");
     device.kill();

@@ -1,13 +1,14 @@
 //! The power goes, or the process, at every system call.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flotta_agent::state::{Saving, load_on, tidy};
 
+use super::Disk;
 use super::dice::Dice;
 use super::disk::{Fault, Sim};
-use super::machine::{DIR, Machine, load};
+use super::machine::{DIR, Machine, load, value_in};
 
 const LATER: Duration = Duration::from_secs(2);
 
@@ -78,6 +79,41 @@ fn after_two_power_cuts_each_object_is_the_newest_that_was_stored_or_a_newer_one
                     again.check(&last, &format!("power cuts at calls {first} and {second}"));
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn from_the_moment_that_a_value_is_stored_alone_nothing_of_what_was_there_is_left() {
+    let secret = |disk: &Sim| {
+        let holds = |file: &PathBuf| value_in(&disk.read(file).expect("there")) < 9;
+        disk.files().iter().any(holds)
+    };
+    let life = |disk: &Sim| {
+        let mut machine = Machine::new(disk.clone());
+        for value in 1..=3 {
+            machine.save("a", value);
+            machine.after(LATER);
+        }
+        disk.rename(Path::new("/state/a.json.1"), Path::new("/state/a.json.damaged")).expect("renamed");
+        machine.save("a", 4);
+        machine.after(LATER);
+        let before = disk.steps();
+        machine.save_alone("a", 9);
+        machine.after(LATER);
+        (machine, before)
+    };
+    let (machine, begin) = life(&Sim::new(Path::new(DIR)));
+    assert_eq!(machine.disk.files(), [Path::new("/state/a.json")]);
+    for step in begin + 1..=machine.disk.steps() {
+        let disk = Sim::new(Path::new(DIR));
+        disk.at(step, Fault::PowerCut);
+        let (machine, _) = life(&disk);
+        for survivor in [vec![disk.killed()], disk.survivors()].concat() {
+            machine.check(&survivor, &format!("power cut at call {step}"));
+            tidy(&survivor, Path::new(DIR));
+            let found = load(&survivor, "a").expect("one of them");
+            assert!(found == 4 || !secret(&survivor), "call {step}: {:?}", survivor.files());
         }
     }
 }
