@@ -5,11 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::clock;
 use crate::model::problem::Problem;
 use crate::model::status::Event;
-use crate::state::numbers::{Before, Numbers, Reserved};
-use crate::state::{self, Saves, StateDir};
-
-/// The stored object.
-const NUMBERS: &str = "event-numbers";
+use crate::state::numbers::{self, Numbers, OBJECT, Opened};
+use crate::state::{RealDisk, Saves, StateDir};
 
 /// Which numbers this run may use.
 pub(super) struct EventNumbers {
@@ -20,18 +17,12 @@ pub(super) struct EventNumbers {
 impl EventNumbers {
     /// Reserves some. Where the disk refuses, they are reserved when there is room.
     pub(super) fn open(state: &StateDir, saves: Saves) -> (EventNumbers, Option<Problem>) {
-        let (stored, damaged) = state::load::<Reserved>(state.path(), NUMBERS);
-        let before = match damaged {
-            None => Before::Known(stored),
-            Some(_) => Before::Doubtful(stored, clock::wall()),
-        };
-        let (mut numbers, mut reserved) = Numbers::start(before);
-        if state::store(state.path(), NUMBERS, &reserved).is_err() {
+        let Opened { numbers, unsaved, problem } = numbers::open(&RealDisk, state.path(), clock::wall());
+        if let Some(reserved) = unsaved {
             // The saver says why, and goes on trying.
-            (numbers, reserved) = Numbers::start(Before::Doubtful(stored, clock::wall()));
-            saves.save(NUMBERS, &reserved);
+            saves.save(OBJECT, &reserved);
         }
-        (EventNumbers { numbers: Mutex::new(numbers), saves }, damaged)
+        (EventNumbers { numbers: Mutex::new(numbers), saves }, problem)
     }
 
     /// The last number that an earlier run may have used.
@@ -44,12 +35,12 @@ impl EventNumbers {
         let Some(last) = events.last() else { return };
         let further = self.numbers.lock().unwrap_or_else(PoisonError::into_inner).use_up_to(last.seq);
         if let Some(reserved) = further {
-            self.saves.save(NUMBERS, &reserved);
+            self.saves.save(OBJECT, &reserved);
         }
     }
 
     /// An orderly end: the next run goes on where this one ended.
     pub(super) fn end(&self) {
-        self.saves.save(NUMBERS, &self.numbers.lock().unwrap_or_else(PoisonError::into_inner).end());
+        self.saves.save(OBJECT, &self.numbers.lock().unwrap_or_else(PoisonError::into_inner).end());
     }
 }

@@ -15,9 +15,12 @@ use super::object::{replace_on, seal, unseal};
 use crate::model::problem::Problem;
 
 /// What was kept, or made.
-pub(super) struct Kept {
+pub struct Kept {
+    /// What the workloads of this agent are labelled with.
     pub owner: String,
+    /// The key of the HMAC by which secrets enter a hash.
     pub key: [u8; 32],
+    /// What was wrong, and what was done about it.
     pub problems: Vec<Problem>,
 }
 
@@ -64,7 +67,7 @@ fn key_of(text: &str) -> Option<[u8; 32]> {
 ///
 /// # Errors
 /// Neither file of one of them can be read although it is there, or a new one cannot be written; and which one that is.
-pub(super) fn keep(disk: &dyn Disk, dir: &Path) -> Result<Kept, (&'static str, io::Error)> {
+pub fn keep(disk: &dyn Disk, dir: &Path) -> Result<Kept, (&'static str, io::Error)> {
     // Before one of the two is made.
     let used = disk.list(dir).is_ok_and(|names| names.iter().any(|name| name.ends_with(".json")));
     let mut problems = Vec::new();

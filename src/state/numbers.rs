@@ -1,9 +1,20 @@
 //! Numbers that never come twice, through restarts and kills: reserved in blocks, of which an orderly end gives the rest
-//! back. No clock, no I/O.
+//! back. No clock.
+//!
+//! A run that can reserve none, as the disk is full, moves the last reservation to its second generation, which needs no
+//! room: by that the next run knows that there was one.
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::disk::Disk;
+use super::object::{load_on, store_on};
+use crate::model::problem::Problem;
 use crate::model::time::Wall;
+
+/// The stored object's name.
+pub const OBJECT: &str = "event-numbers";
 
 /// Numbers that are reserved at once: after a kill the next one is behind them. Large enough for a day of trouble with a
 /// full disk, on which no further ones can be reserved.
@@ -21,9 +32,40 @@ pub struct Reserved {
 pub enum Before {
     /// This, or nothing, and nothing was wrong.
     Known(Option<Reserved>),
-    /// At least this; what was stored after it is lost, or nothing could be stored for this run: then the time of day makes
-    /// it unlikely that a number comes twice.
+    /// At least this; what was stored after it is lost, or nothing could be stored for this run. Then the numbers begin at
+    /// the time of day in microseconds, which no run gets ahead of; a clock that is wrong at just that time may make one
+    /// come twice.
     Doubtful(Option<Reserved>, Wall),
+}
+
+/// What a start gives.
+#[derive(Debug)]
+pub struct Opened {
+    /// Those of this run.
+    pub numbers: Numbers,
+    /// The disk refused this: it is to be stored once there is room.
+    pub unsaved: Option<Reserved>,
+    /// What was found damaged.
+    pub problem: Option<Problem>,
+}
+
+/// Reserves numbers for a run.
+#[must_use]
+pub fn open(disk: &dyn Disk, dir: &Path, now: Wall) -> Opened {
+    let (file, second) = (dir.join(format!("{OBJECT}.json")), dir.join(format!("{OBJECT}.json.1")));
+    let was_there = disk.exists(&file);
+    let (stored, problem) = load_on::<Reserved>(disk, dir, OBJECT);
+    let known = problem.is_none() && (was_there || stored.is_none());
+    let before = if known { Before::Known(stored) } else { Before::Doubtful(stored, now) };
+    let (numbers, reserved) = Numbers::start(before);
+    if store_on(disk, dir, OBJECT, &reserved).is_ok() {
+        return Opened { numbers, unsaved: None, problem };
+    }
+    // Where that is refused too there is nothing more to be done. The failed store may have moved it already.
+    let _ = disk.rename(&file, &second);
+    let _ = disk.sync_dir(dir);
+    let (numbers, reserved) = Numbers::start(Before::Doubtful(stored, now));
+    Opened { numbers, unsaved: Some(reserved), problem }
 }
 
 /// Hands out the right to use numbers.
@@ -40,7 +82,10 @@ impl Numbers {
         let up_to = |stored: Option<Reserved>| stored.unwrap_or_default().up_to;
         let used = match before {
             Before::Known(stored) => up_to(stored),
-            Before::Doubtful(stored, now) => up_to(stored).saturating_add(u64::try_from(now.0).unwrap_or(0)),
+            Before::Doubtful(stored, now) => {
+                let micros = u64::try_from(now.0).unwrap_or(0).saturating_mul(1_000);
+                up_to(stored).max(micros).saturating_add(BLOCK)
+            }
         };
         let reserved = used.saturating_add(BLOCK);
         (Numbers { used, reserved }, Reserved { up_to: reserved })

@@ -154,7 +154,7 @@ pub struct Write {
     pub name: String,
     /// Sealed.
     pub bytes: Vec<u8>,
-    /// The generation before is nobody's any more, and is removed with all that was kept aside.
+    /// What was there before is nobody's any more, and is removed: the generation before, and all that was kept aside.
     pub alone: bool,
     /// What is on disk is not known: it may be this already.
     pub compare: bool,
@@ -170,27 +170,39 @@ impl Write {
     }
 
     fn write(&self, disk: &dyn Disk, dir: &Path) -> io::Result<Stored> {
-        let same = self.compare && disk.read(&path_of(dir, &self.name)).is_ok_and(|found| found == self.bytes);
+        let same =
+            self.compare && !self.alone && disk.read(&path_of(dir, &self.name)).is_ok_and(|found| found == self.bytes);
         if same {
             // It may be there and not yet survive.
             disk.sync_dir(dir)?;
+        } else if self.alone {
+            put_alone(disk, dir, &self.name, &self.bytes)?;
         } else {
             put(disk, dir, &self.name, &self.bytes)?;
-        }
-        if self.alone {
-            forget_others(disk, dir, &self.name)?;
         }
         Ok(if same { Stored::AsItWas } else { Stored::Written })
     }
 }
 
-/// Removes the generation before and what was kept aside, durably.
-fn forget_others(disk: &dyn Disk, dir: &Path, name: &str) -> io::Result<()> {
+/// Both generations first become the new one, and what was kept aside goes before that: from the moment it is the current
+/// one nothing of what was there is left, power cut or not.
+fn put_alone(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let path = path_of(dir, name);
+    let previous = previous_of(&path);
     let others = format!("{name}.json.");
-    for file in disk.list(dir)?.into_iter().filter(|file| file.starts_with(&others)) {
-        disk.remove(&dir.join(file))?;
+    for file in disk.list(dir)?.iter().filter(|file| file.starts_with(&others)).map(|file| dir.join(file)) {
+        if file == previous {
+            replace_on(disk, &previous, bytes, None)?;
+        } else {
+            disk.remove(&file)?;
+        }
     }
-    disk.sync_dir(dir)
+    disk.sync_dir(dir)?;
+    replace_on(disk, &path, bytes, None)?;
+    match disk.remove(&previous) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(why),
+        _ => disk.sync_dir(dir),
+    }
 }
 
 /// Writes beside, fsyncs, keeps what was there as `previous`, renames into place, fsyncs the directory.
@@ -220,7 +232,7 @@ pub(crate) fn replace_on(disk: &dyn Disk, path: &Path, bytes: &[u8], previous: O
 }
 
 /// Removes what a write that was cut off has left. Before anything is written.
-pub(crate) fn tidy(disk: &dyn Disk, dir: &Path) {
+pub fn tidy(disk: &dyn Disk, dir: &Path) {
     for file in disk.list(dir).unwrap_or_default() {
         if file.starts_with('.') && file.ends_with(".tmp") {
             // It is overwritten by the next write of its object, or removed at the next start.

@@ -75,7 +75,7 @@ fn everything_is_for_the_owner_alone_and_survives() {
         store(state.path(), "x", &1).expect("stored");
         (state.owner().to_owned(), state.device_key())
     };
-    for name in ["lock", "owner", "device.key", "x.json"] {
+    for name in ["lock", "owner", "owner.1", "device.key", "device.key.1", "x.json"] {
         let mode = std::fs::metadata(path.join(name)).expect(name).permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{name}");
     }
@@ -138,4 +138,31 @@ impl Saver {
         self.end();
         shared()
     }
+}
+
+#[test]
+fn who_must_know_is_told_by_the_saver_that_it_is_stored_or_why_not() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let saver = Saver::start(dir.path().to_path_buf(), Box::new(|_| {})).expect("started");
+    let (told, heard) = std::sync::mpsc::channel();
+    let tell = || {
+        let told = told.clone();
+        move |result| told.send(result).expect("heard")
+    };
+    let deadline = std::time::Duration::from_secs(30);
+    for n in 0..20 {
+        saver.save_and_tell("lock", &n, tell());
+        assert_eq!(heard.recv_timeout(deadline), Ok(Ok(())));
+        assert_eq!(load::<u32>(dir.path(), "lock"), (Some(n), None), "there when it is told, and without spacing");
+    }
+    std::fs::create_dir(dir.path().join(".lock.json.tmp")).expect("in the way");
+    saver.hand().save_and_tell("lock", &20, tell());
+    let why = heard.recv_timeout(deadline).expect("told").expect_err("refused");
+    assert!(why.contains("lock cannot be written"), "{why}");
+    std::fs::remove_dir(dir.path().join(".lock.json.tmp")).expect("the way is free");
+    let hand = saver.hand();
+    saver.end();
+    assert_eq!(load::<u32>(dir.path(), "lock"), (Some(20), None), "due all the same");
+    hand.save_and_tell("lock", &21, tell());
+    assert!(heard.recv_timeout(deadline).expect("told").is_err(), "the agent has ended");
 }

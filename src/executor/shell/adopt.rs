@@ -62,6 +62,9 @@ pub(super) async fn look_at(inner: &Arc<Inner>, handle: &Handle) {
         if dir.is_locked() {
             tracing::warn!(run = %handle.0, "a run goes on whose run.json cannot be read: it is left alone");
         } else {
+            if dir.was_started() {
+                tracing::warn!(run = %handle.0, "a run whose run.json was lost, by a loss of power just after its start: removed");
+            }
             put_away(&dir, handle).await;
         }
         return;

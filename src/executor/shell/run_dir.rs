@@ -71,6 +71,14 @@ impl RunDir {
         Ok(file)
     }
 
+    /// Puts onto disk what tells, after a loss of power, that there was a run: its `run.json`, and the names in its
+    /// directory and of it. Without them it would be a start that never was, and be made again.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        File::open(self.path.join(RUN_FILE))?.sync_all()?;
+        File::open(&self.path)?.sync_all()?;
+        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+
     /// What is or was run.
     pub(super) fn spec(&self) -> Option<RunSpec> {
         serde_json::from_slice(&self.read(RUN_FILE)?).ok()

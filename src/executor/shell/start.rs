@@ -93,6 +93,7 @@ pub(super) async fn start(inner: &Arc<Inner>, workload: &SharedWorkload) -> Resu
     };
     inner.table.lock().insert(handle.clone(), entry);
     drop(starting);
+    keep(dir);
     end::watch(inner, handle, live);
     Ok(instance)
 }
@@ -143,6 +144,18 @@ fn spawn(inner: &Inner, dir: &RunDir, spec: &RunSpec) -> Result<Shim, ExecutorEr
             Err(broken(why.unwrap_or_else(|| io::Error::other("unknown"))))
         }
     }
+}
+
+/// Behind the start, as no disk is waited for before something runs.
+fn keep(dir: RunDir) {
+    tokio::task::spawn_blocking(move || match dir.sync() {
+        // It has ended and was removed meanwhile.
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+        Err(why) => {
+            tracing::warn!(path = %dir.path().display(), %why, "a run's record may not survive a loss of power");
+        }
+        Ok(()) => {}
+    });
 }
 
 /// What the shim says, without the end of the line; empty if it died over it.

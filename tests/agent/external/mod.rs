@@ -1,6 +1,7 @@
 //! A broker elsewhere: real Mosquitto, that comes and goes, is full, and refuses; and peers that are no broker at all.
 
 mod full;
+mod kept;
 mod last_words;
 mod mosquitto;
 mod nobody;
