@@ -41,14 +41,16 @@ mod reconcile;
 mod server;
 mod signals;
 mod sources;
+mod vital;
 mod voice;
 
 use core::{Core, Recalled, object};
 use events::EventNumbers;
 use reconcile::{INPUTS, Loop};
+use vital::Vital;
 use voice::Voice;
 
-/// Why the agent does not start.
+/// Why the agent does not start, or ended without being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The state directory.
@@ -62,12 +64,17 @@ pub enum StartError {
         /// Why it was not to be had.
         why: std::io::Error,
     },
+    /// A part of it ended by an error of its own; workloads go on, and the next agent adopts them.
+    #[error(
+        "{0} ended by an error of the agent itself (see the log; please report it); workloads go on, start the agent again"
+    )]
+    Died(&'static str),
 }
 
 /// Runs the agent until it is told to stop. `ready` is called with a few lines for a person once everything listens.
 ///
 /// # Errors
-/// Only before anything was started.
+/// Before anything was started; later, when a part of it died.
 pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), StartError> {
     let config = &loaded.config;
     let since = clock::now();
@@ -85,13 +92,11 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let key = DeviceKey::new(state.device_key());
     let settings =
         manifests::Settings { device_id: config.device_id.clone(), fallback_id: fallback_id.clone(), key: key.clone() };
-    let watcher = tokio::spawn(manifests::run(
-        config.manifests.dir.clone(),
-        settings,
-        stored.unwrap_or_default(),
-        reread.clone(),
-        updates,
-    ));
+    let mut vital = Vital::new();
+    let watcher = vital.spawn(
+        "the manifests' watcher",
+        manifests::run(config.manifests.dir.clone(), settings, stored.unwrap_or_default(), reread.clone(), updates),
+    );
     let first = desired.recv().await;
     let named = first.as_ref().and_then(|update| update.desired.device_id.clone());
     let device_id = config.device_id.clone().or(named).unwrap_or(fallback_id);
@@ -146,7 +151,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let (commands, asked) = Commands::channel();
     let reconcile = Loop::new(core, executors, intake.clone(), voice, saver, inputs.clone());
     let handle = reconcile.handle();
-    let looping = tokio::spawn(reconcile.run(inbox, asked, sources));
+    let looping = vital.spawn("the reconcile loop", reconcile.run(inbox, asked, sources));
 
     let counters = Arc::new(counters::OfAgent::new(link.counted(), handle.clone(), server.counts()));
     let shared = http::Shared {
@@ -157,10 +162,11 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
         socket: config.control.socket.as_path().into(),
     };
     let endpoints = Arc::new(Endpoints::new(state));
-    let controlling = tokio::spawn(serve_control(shared.clone(), commands, board.clone(), endpoints.clone()));
-    let serving = tokio::spawn(serve_http(config.http.listen, shared, board.clone(), endpoints.clone()));
-    let talking =
-        tokio::spawn(link.clone().keep(config.mqtt.listen, metrics, board.clone(), endpoints.clone(), saves.clone()));
+    let control = serve_control(shared.clone(), commands, board.clone(), endpoints.clone());
+    let controlling = vital.spawn("the commands' socket", control);
+    let serving = vital.spawn("HTTP", serve_http(config.http.listen, shared, board.clone(), endpoints.clone()));
+    let talking = vital
+        .spawn("MQTT", link.clone().keep(config.mqtt.listen, metrics, board.clone(), endpoints.clone(), saves.clone()));
 
     endpoints.wait(matches!(config.mqtt.broker, config::Broker::Embedded)).await;
     ready(&Banner {
@@ -170,12 +176,15 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
         problems: &board.device(clock::now()).problems,
     });
     let rereads = [reread, server.reread()];
-    let server = server.start();
+    let server = server.start(&vital);
     signals::notify_ready();
-    signals.end(&rereads).await;
+    let died = tokio::select! {
+        () = signals.end(&rereads) => None,
+        what = vital.died() => Some(what),
+    };
     signals::notify_stopping();
 
-    let stop = config.workloads.on_exit == config::OnEnd::Stop;
+    let stop = config.workloads.on_exit == config::OnEnd::Stop && died.is_none();
     tracing::info!(workloads = if stop { "stopped" } else { "left running" }, "stopping");
     let grace = config.graceful_shutdown;
     tokio::select! {
@@ -194,7 +203,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
         saver.end();
     }
     talking.abort();
-    Ok(())
+    died.map_or(Ok(()), |what| Err(StartError::Died(what)))
 }
 
 fn executors(

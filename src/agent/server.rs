@@ -14,6 +14,7 @@ use crate::state::{self, Saves, StateDir};
 
 use super::core::object;
 use super::sources::Sources;
+use super::vital::Vital;
 
 /// Prepared, and not started: the first plan knows already what the server wanted last.
 pub(super) struct Server {
@@ -74,8 +75,10 @@ impl Server {
         self.reread.clone()
     }
 
-    pub fn start(self) -> Talking {
-        let run = |(setting, configured, ports)| tokio::spawn(flotta::run(setting, configured, ports));
+    pub fn start(self, vital: &Vital) -> Talking {
+        let run = |(setting, configured, ports)| {
+            vital.spawn("what talks to the server", flotta::run(setting, configured, ports))
+        };
         Talking { task: self.ready.map(run), stop: self.stop }
     }
 }

@@ -1,0 +1,116 @@
+//! What survives the agent.
+
+use flotta_agent::model::status::{Reason, State};
+use flotta_agent::model::workload::RestartPolicy;
+use flotta_agent::scheduler::times::Skipped;
+
+use crate::device::{DAY, Device, HOUR, MINUTE, SECOND, behind, steady, timed, utc};
+
+#[test]
+fn times_missed_while_no_agent_was_there_are_skipped_or_caught_up_with_one_run() {
+    for (catch_up, runs) in [(false, 0), (true, 1)] {
+        let workload = || timed("*/10 * * * *", catch_up);
+        let mut device = Device::at("2027-01-01T10:00:30Z", workload());
+        let stored = device.stored.clone();
+        device.sleep(DAY);
+        device.restart(stored, "boot 1", workload());
+        assert_eq!(device.runs.len(), runs, "cronCatchUp: {catch_up}");
+        assert_eq!(device.skipped.iter().map(|(_, why)| *why).collect::<Vec<_>>(), vec![Skipped::AgentAway; 1 - runs]);
+        device.pass(HOUR);
+        assert_eq!(device.runs.len(), runs + 6);
+    }
+}
+
+#[test]
+fn a_run_that_was_begun_just_before_the_agent_was_killed_is_not_begun_again() {
+    for catch_up in [false, true] {
+        let workload = || timed("0 * * * *", catch_up);
+        let mut device = Device::at("2027-01-01T10:59:30Z", workload());
+        // Of before the run: what was decided since was not stored any more.
+        let stored = device.stored.clone();
+        device.lasts = Some((10 * SECOND, 0));
+        device.pass(31 * SECOND);
+        assert_eq!((device.runs.len(), device.says().state), (1, State::Running));
+        device.restart(stored, "boot 1", workload());
+        assert_eq!(device.says().reason, Reason::Adopted);
+        device.pass(50 * MINUTE);
+        assert_eq!(device.runs.len(), 1, "cronCatchUp: {catch_up}: {:?}", device.runs);
+        device.pass(10 * MINUTE);
+        assert_eq!(device.runs.len(), 2);
+    }
+}
+
+#[test]
+fn a_run_that_waits_for_its_profile_waits_on_through_restarts() {
+    let mut device = Device::at("2027-01-01T10:59:30Z", behind("closed", timed("0 11 * * *", false)));
+    device.pass(MINUTE);
+    for boot in ["boot 1", "boot 2"] {
+        let stored = device.stored.clone();
+        device.sleep(5 * HOUR);
+        device.restart(stored, boot, behind("closed", timed("0 11 * * *", false)));
+        assert!(device.says().message.contains("is due and waits"), "{}", device.says().message);
+    }
+    device.wants(behind("open", timed("0 11 * * *", false)));
+    assert_eq!(device.runs.len(), 1);
+}
+
+#[test]
+fn the_last_run_and_its_end_are_known_after_a_restart_also_when_nothing_is_left_of_it() {
+    let mut device = Device::at("2027-01-01T10:59:30Z", timed("0 * * * *", false));
+    device.lasts = Some((SECOND, 7));
+    device.pass(MINUTE);
+    let stored = device.stored.clone();
+    device.there = None;
+    device.restart(stored, "boot 2", timed("0 * * * *", false));
+    let says = device.says();
+    assert_eq!((says.last_run, says.last_exit_code), (Some(utc("2027-01-01T11:00:00Z")), Some(7)));
+}
+
+#[test]
+fn a_retry_is_not_forgotten_by_a_restart_of_the_agent_and_its_end_not_counted_twice() {
+    let mut device = Device::at("2027-01-01T10:00:00Z", steady(RestartPolicy::Always));
+    device.lasts = Some((SECOND, 1));
+    // 1 s of running, 20 s of waiting, each.
+    device.pass(2 * 21 * SECOND + 2 * SECOND);
+    let before = device.says();
+    assert!(
+        before.message.contains("3 in a row") || before.message.contains("3 failures in a row"),
+        "{}",
+        before.message
+    );
+    assert!(before.message.starts_with("crash loop"), "{}", before.message);
+    for _ in 0..5 {
+        let stored = device.stored.clone();
+        device.restart(stored, "boot 1", steady(RestartPolicy::Always));
+        let says = device.says();
+        assert_eq!((says.reason, says.restarts), (before.reason, before.restarts));
+        assert!(says.next_run.expect("a time").0.abs_diff(before.next_run.expect("a time").0) < 1_000, "{says:?}");
+        assert!(says.message.contains("3 failures in a row"), "{}", says.message);
+    }
+    assert_eq!(device.runs.len(), 3, "no restart of the agent is a reason to start earlier");
+}
+
+#[test]
+fn after_a_restart_of_the_machine_what_should_run_runs_at_once() {
+    let mut device = Device::at("2027-01-01T10:00:00Z", steady(RestartPolicy::Always));
+    device.fails = Some(Reason::StartFailed);
+    device.pass(30 * SECOND);
+    assert_eq!(device.says().reason, Reason::StartFailed);
+    let (stored, before) = (device.stored.clone(), device.runs.len());
+    device.fails = None;
+    device.now.mono.0 = 5_000;
+    device.restart(stored, "boot 2", steady(RestartPolicy::Always));
+    assert_eq!((device.runs.len(), device.says().reason), (before + 1, Reason::Running));
+}
+
+#[test]
+fn nothing_is_to_be_stored_while_nothing_changes() {
+    let mut device = Device::at("2027-01-01T10:00:00Z", steady(RestartPolicy::Always));
+    device.lasts = None;
+    device.turn();
+    for _ in 0..100 {
+        device.sleep(10 * SECOND);
+        let output = device.reconciler.turn(&device.gates, device.now);
+        assert_eq!(output.remember, None);
+    }
+}
