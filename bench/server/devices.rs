@@ -52,7 +52,6 @@ fn run(dir: &Path, url: &str, id: &str, saves: Saves) -> impl Future<Output = ()
         before: 0,
         leave: false,
         state,
-        before: 0,
     };
     let settings = Settings { device_id: id.to_owned(), key: DeviceKey::new([7; 32]) };
     let (configured, _) = Configured::restored(settings, None);

@@ -195,7 +195,7 @@ impl Loop {
 
     fn carry_out(&mut self, Asked { command, answer }: Asked) {
         let (save, result) = self.core.command(&command, &self.intake.gates(), clock::now());
-        tracing::info!(?command, "{}", result.as_ref().unwrap_or_else(|why| why));
+        tracing::debug!(?command, "{}", result.as_ref().unwrap_or_else(|why| why));
         self.voice.board.set_locked(self.core.reconciler().lock().is_some());
         // Who asked may have gone: its answer is nobody's.
         let Some(save) = save else {
