@@ -39,7 +39,6 @@ fn a_wrong_field_of_a_workload_is_that_workloads_fault_alone_and_named_with_its_
             json!({"periodSeconds": "5"}),
             "workloads[2].retry.periodSeconds: must be a whole number",
         ),
-        ("/workloads/2/retry", json!({"periodSeconds": -5}), "workloads[2].retry.periodSeconds: must be whole seconds"),
         ("/workloads/2/profiles", json!([{"conditions": []}]), "workloads[2].profiles[0].name: is missing"),
         (
             "/workloads/2/profiles",
@@ -196,17 +195,6 @@ fn cpu_without_a_number_or_with_0_is_no_limit() {
     let quotas: Vec<Option<u32>> =
         workload(&outcome, "wl-cron").gates[0].conditions.iter().map(|condition| condition.cpu_quota_us).collect();
     assert_eq!(quotas, [None, None, None, Some(3000)]);
-}
-
-#[test]
-fn the_wait_between_starts_is_read_and_what_cannot_be_done_of_it_is_warned_about() {
-    let constant = outcome(&with("/workloads/2/retry", json!({ "backoff": "constant", "periodSeconds": 7 })));
-    assert_eq!(workload(&constant, "wl-cron").retry, Retry::Constant(Duration::from_secs(7)));
-    assert_eq!(problems(&constant), "");
-    let exponential = json!({ "initialIntervalSeconds": 1, "multiplier": 1.5, "randomizationFactor": 0 });
-    let exponential = outcome(&with("/workloads/2/retry", exponential));
-    assert_eq!(workload(&exponential, "wl-cron").retry, Retry::DEFAULT);
-    assert!(workload(&exponential, "wl-cron").warnings.join("").contains("exponential backoff is not carried out yet"));
 }
 
 #[test]

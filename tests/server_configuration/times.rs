@@ -78,3 +78,11 @@ fn the_models_retry_is_constant_or_grows() {
         assert!(said.iter().all(|warning| warning.contains(says)), "{written}: {said:?}");
     }
 }
+
+#[test]
+fn a_constant_wait_out_of_range_is_that_workloads_fault() {
+    let found = outcome(&with("/workloads/0/retry", json!({"periodSeconds": -5})));
+    assert!(invalid(&found, "wl-pod").is_some());
+    let said = problems(&found);
+    assert!(said.contains("workloads[0].retry.periodSeconds: must be whole seconds"), "{said}");
+}
