@@ -7,6 +7,8 @@ need mosquitto_pub mosquitto-clients
 need mosquitto_sub mosquitto-clients
 need mosquitto mosquitto
 need curl curl
+# The time zones that schedules are tested in.
+[ -e /usr/share/zoneinfo/Europe/Berlin ] || missing="$missing tzdata"
 # By the system's own python: that is the one which Debian's packages are for.
 /usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing="$missing python3-paho-mqtt"
 [ -z "$missing" ] && exit 0
