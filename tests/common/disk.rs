@@ -7,12 +7,15 @@
 
 #![allow(dead_code, reason = "not every test uses all of it")]
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::Disk;
+
+mod platter;
+
+use platter::{Change, Names, State, Step, parent};
 
 /// No space left on device.
 pub const ENOSPC: i32 = 28;
@@ -32,158 +35,14 @@ pub enum Fault {
     BrokenFromHere,
 }
 
-#[derive(Clone, Default)]
-struct Content {
-    written: Vec<u8>,
-    durable: Vec<u8>,
-}
-
-#[derive(Clone)]
-enum Change {
-    Set(PathBuf, usize),
-    Move(PathBuf, PathBuf, usize),
-    Gone(PathBuf),
-    Dir(PathBuf),
-}
-
-#[derive(Clone, Default)]
-struct Names {
-    files: BTreeMap<PathBuf, usize>,
-    dirs: BTreeSet<PathBuf>,
-}
-
-impl Names {
-    fn apply(&mut self, change: &Change) {
-        match change {
-            Change::Set(path, file) => {
-                self.files.insert(path.clone(), *file);
-            }
-            Change::Move(from, to, file) => {
-                self.files.remove(from);
-                self.files.insert(to.clone(), *file);
-            }
-            Change::Gone(path) => {
-                self.files.remove(path);
-            }
-            Change::Dir(path) => {
-                self.dirs.insert(path.clone());
-            }
-        }
-    }
-}
-
-#[derive(Clone, Default)]
-struct State {
-    /// By a number that never comes again.
-    contents: BTreeMap<usize, Content>,
-    made: usize,
-    live: Names,
-    durable: Names,
-    pending: Vec<(PathBuf, Change)>,
-    steps: usize,
-    faults: Vec<(usize, Fault)>,
-    off: bool,
-    full: bool,
-    broken: bool,
-    written: u64,
-}
-
 /// A hand on the disk; clones are of the same one.
 #[derive(Clone)]
 pub struct Sim(Arc<Mutex<State>>);
 
-enum Step {
-    Done,
-    /// By half, then the error.
-    Half(io::Error),
-}
-
-impl State {
-    /// Counts a system call and says how it goes.
-    fn step(&mut self, needs_room: bool) -> io::Result<Step> {
-        let error = io::Error::from_raw_os_error;
-        if self.off {
-            return Err(io::Error::other("no power"));
-        }
-        self.steps += 1;
-        let fault = self.faults.iter().find(|(at, _)| *at == self.steps).map(|(_, fault)| *fault);
-        match fault {
-            Some(Fault::PowerCut) => {
-                self.off = true;
-                return Ok(Step::Half(io::Error::other("no power")));
-            }
-            Some(Fault::OneError(which)) => return Ok(Step::Half(error(which))),
-            Some(Fault::FullFromHere) => self.full = true,
-            Some(Fault::BrokenFromHere) => self.broken = true,
-            None => {}
-        }
-        if self.broken {
-            return Ok(Step::Half(error(EIO)));
-        }
-        if self.full && needs_room { Ok(Step::Half(error(ENOSPC))) } else { Ok(Step::Done) }
-    }
-
-    /// Forgets contents that no name can lead to any more.
-    fn tidy(&mut self) {
-        let pending = self.pending.iter().filter_map(|(_, change)| match change {
-            Change::Set(_, file) | Change::Move(_, _, file) => Some(*file),
-            Change::Gone(_) | Change::Dir(_) => None,
-        });
-        let named = self.live.files.values().chain(self.durable.files.values()).copied();
-        let used: BTreeSet<usize> = named.chain(pending).collect();
-        self.contents.retain(|file, _| used.contains(file));
-    }
-
-    fn content(&mut self, file: usize) -> &mut Content {
-        self.contents.entry(file).or_default()
-    }
-
-    /// The disk with these of the pending changes, and each unsynced content as `found` has it.
-    fn survivor(&self, keeps: impl Fn(usize) -> bool, mut found: impl FnMut(&Content) -> Vec<u8>) -> Sim {
-        let names = self.names_with(keeps);
-        let settle = |content: &Content| {
-            let found = if content.durable == content.written { content.written.clone() } else { found(content) };
-            Content { written: found.clone(), durable: found }
-        };
-        let mut settle = settle;
-        let contents = self.contents.iter().map(|(file, content)| (*file, settle(content))).collect();
-        let made = self.made;
-        let mut state = State { contents, made, live: names.clone(), durable: names, ..State::default() };
-        state.tidy();
-        Sim::of(state)
-    }
-
-    fn names_with(&self, keeps: impl Fn(usize) -> bool) -> Names {
-        let mut names = self.durable.clone();
-        for (at, (_, change)) in self.pending.iter().enumerate() {
-            if keeps(at) {
-                names.apply(change);
-            }
-        }
-        // A file is only there if its directory is.
-        let dirs = names.dirs.clone();
-        names.files.retain(|path, _| dirs.contains(parent(path)));
-        names
-    }
-
-    fn change(&mut self, dir: &Path, change: Change) -> io::Result<()> {
-        if !self.live.dirs.contains(dir) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        self.live.apply(&change);
-        self.pending.push((dir.to_path_buf(), change));
-        Ok(())
-    }
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().expect("a path in a directory")
-}
-
 impl Sim {
     /// Empty, with a directory.
     pub fn new(dir: &Path) -> Sim {
-        let names = Names { files: BTreeMap::new(), dirs: [dir.to_path_buf()].into() };
+        let names = Names { files: Default::default(), dirs: [dir.to_path_buf()].into() };
         Sim::of(State { live: names.clone(), durable: names, ..State::default() })
     }
 
