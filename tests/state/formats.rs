@@ -2,9 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use flotta_agent::agent::core::StoredLock;
 use flotta_agent::gates::StoredTruths;
+use flotta_agent::model::id::WorkloadId;
+use flotta_agent::model::status::Reason;
 use flotta_agent::model::time::Wall;
 use flotta_agent::mqtt::external::Undelivered;
+use flotta_agent::scheduler::decide::Lock;
+use flotta_agent::scheduler::memory::StoredBooks;
+use flotta_agent::scheduler::times::Skipped;
 use flotta_agent::source::flotta::desired::StoredConfiguration;
 use flotta_agent::source::flotta::heartbeat::events::Events;
 use flotta_agent::source::flotta::identity::Store;
@@ -63,13 +69,31 @@ fn what_released_versions_have_stored_is_read() {
     assert_eq!(numbers.up_to, 100_017);
     let undelivered: Undelivered = loaded(path, "events");
     assert_eq!((undelivered.topic.as_str(), undelivered.events[1].seq), ("flotta/devices/toto/events", 2));
+    let books: StoredBooks = loaded(path, "workloads");
+    let [crash, tick] =
+        ["default/crash", "default/tick"].map(|id| &books.workloads[&WorkloadId::parse(id).expect("a name")]);
+    assert_eq!((crash.failures, crash.error.as_ref().map(|(why, _)| *why)), (5, Some(Reason::StartFailed)));
+    let times = tick.times.as_ref().expect("a schedule");
+    assert_eq!((times.of.as_str(), times.skips), ("* * * * * in Europe/Berlin", 2));
+    assert_eq!((times.skipped.map(|(_, why)| why), times.due), (Some(Skipped::StillGoing), times.last));
+    let lock: StoredLock = loaded(path, "device-lock");
+    assert_eq!(lock.lock, Some(Lock { keep: true }));
     let (store, problems) = Store::open(path, "toto");
     assert_eq!(problems, []);
     assert!(store.current().or(store.candidate()).is_some());
 
     // By name: one that has no line above was forgotten.
-    let known =
-        ["truths", "desired-manifests", "desired-flotta", "server-events", "server-time", "event-numbers", "events"];
+    let known = [
+        "truths",
+        "desired-manifests",
+        "desired-flotta",
+        "server-events",
+        "server-time",
+        "event-numbers",
+        "events",
+        "workloads",
+        "device-lock",
+    ];
     let files = std::fs::read_dir(path).expect("a directory").map(|entry| entry.expect("an entry").file_name());
     let files: Vec<String> =
         files.filter_map(|name| Some(name.into_string().ok()?.strip_suffix(".json")?.to_owned())).collect();
