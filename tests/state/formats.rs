@@ -72,7 +72,7 @@ fn what_released_versions_have_stored_is_read() {
     let books: StoredBooks = loaded(path, "workloads");
     let [crash, tick] =
         ["default/crash", "default/tick"].map(|id| &books.workloads[&WorkloadId::parse(id).expect("a name")]);
-    assert_eq!((crash.failures, crash.error.as_ref().map(|(why, _)| *why)), (5, Some(Reason::StartFailed)));
+    assert_eq!((crash.failures, crash.error.as_ref().map(|(why, _)| *why)), (6, Some(Reason::StartFailed)));
     let times = tick.times.as_ref().expect("a schedule");
     assert_eq!((times.of.as_str(), times.skips), ("* * * * * in Europe/Berlin", 2));
     assert_eq!((times.skipped.map(|(_, why)| why), times.due), (Some(Skipped::StillGoing), times.last));
