@@ -22,8 +22,10 @@ test: test-needs ## Every test, also those against real clients.
 	@status=0; $(CARGO) test --workspace || status=$$?; \
 	if [ "$$(id -u)" = 0 ]; then tests/podman.sh stop; fi; exit $$status
 
-test-vm: ## The tests of pods in an emulated Debian 13: systemd, cgroup v2, podman 5.4. As root, half an hour.
+test-vm: ## In an emulated Debian 13 (systemd, cgroup v2, podman 5.4): the tests of pods, the service, three power cuts. As root, half an hour.
 	tests/in-vm.sh
+	tests/systemd.sh
+	tests/power-cuts.sh 3
 
 lint:
 	$(CARGO) fmt --all --check

@@ -3,6 +3,12 @@
 #   tests/vm.sh build                                             installs QEMU where missing, makes the image (root)
 #   tests/vm.sh run [--copy HOSTFILE:GUESTPATH]... -- COMMAND...  runs it as root in a fresh guest; its exit code,
 #                                                                 124: took too long, 125: the guest failed
+#   tests/vm.sh disk FILE                                         a disk for `cut`: a copy of the image's
+#   tests/vm.sh cut DISK [--volatile] [--clock DATE] [--boot WORDS] [--copy …]... -- COMMAND...
+#                                                                 the same on that disk, which stays as it is then. When COMMAND
+#                                                                 prints the line "cut the power", the guest's power is cut: 86.
+#                                                                 --volatile: so is that of the disk, which then loses whatever
+#                                                                 it was not told to flush. --clock: what the guest's clock says. --boot: for its kernel
 #   tests/vm.sh clean                                             removes the image
 # FLOTTA_VM_DIR: where the image is; FLOTTA_VM_MIRROR: a Debian mirror; FLOTTA_VM_TIMEOUT: seconds for one run.
 set -euo pipefail
@@ -17,13 +23,16 @@ packages+=,podman,crun,netavark,aardvark-dns,nftables,catatonit,passt,uidmap
 packages+=,mosquitto,mosquitto-clients,curl,busybox-static,iproute2,procps,ca-certificates
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 image=localhost/flotta-test/busybox:1
-tmp='' qemu='' unfinished=''
+tmp='' qemu='' unfinished='' nbd=''
+# What `cut` says of the guest.
+disk='' volatile='' clock='' words='' cutting=''
 
 say() { echo "vm: $*" >&2; }
 die() { say "$*"; exit 1; }
 cleanup() {
     trap '' INT TERM HUP PIPE
     [ -z "$qemu" ] || kill "$qemu" 2>/dev/null || true
+    [ -z "$nbd" ] || kill "$nbd" 2>/dev/null || true
     wait
     rm -rf --one-file-system ${tmp:+"$tmp"} ${unfinished:+"$unfinished"}
 }
@@ -42,6 +51,7 @@ debian_mirror() {
 install_tools() {
     local missing=() from=() lists
     command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
+    command -v nbdkit >/dev/null || missing+=(nbdkit)
     command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
     command -v mke2fs >/dev/null || missing+=(e2fsprogs)
     [ -e "$keyring" ] || missing+=(debian-archive-keyring)
@@ -205,10 +215,61 @@ build() {
 
 # ---- one guest
 
+# The kernel reaches an NVMe disk by itself, but QEMU's forgets which writes were to go past its cache. A disk of `cut` is a
+# virtio one, whose driver is a module: it is loaded from here, out of the image.
+make_initrd() {
+    local root=$tmp/initrd module
+    mkdir -p "$root"/{bin,dev,new}
+    module=$(debugfs -R 'ls -p /lib/modules' "$disk" 2>/dev/null | awk -F/ '$6 ~ /^[0-9]/ { print $6 }')
+    module=/usr/lib/modules/$module/kernel/drivers/block/virtio_blk.ko
+    debugfs -R "dump /usr/bin/busybox $root/bin/busybox" "$disk" >/dev/null 2>&1
+    debugfs -R "dump $module.xz $root/virtio_blk.ko.xz" "$disk" >/dev/null 2>&1
+    xz -d "$root/virtio_blk.ko.xz"
+    cat >"$root/init" <<'INIT'
+#!/bin/busybox sh
+b=/bin/busybox
+$b mount -t devtmpfs dev /dev
+$b insmod /virtio_blk.ko
+until [ -b /dev/vdb ]; do $b usleep 10000; done
+$b mount -t ext4 /dev/vdb /new
+$b mount -o move /dev /new/dev
+exec $b switch_root /new /sbin/init
+INIT
+    chmod 755 "$root/init" "$root/bin/busybox"
+    (cd "$root" && find . | bin/busybox cpio -o -H newc >"$tmp/initrd.img" 2>/dev/null)
+}
+
+# What the guest prints, passed on, until it asks for the end: the disk's first, so that the guest's end flushes nothing.
+cut_at_the_word() {
+    local line
+    while IFS= read -r line; do
+        printf '%s\n' "$line"
+        [ "$line" = "cut the power" ] || continue
+        touch "$tmp/cut"
+        kill -KILL $nbd "$(cat "$tmp/pid")"
+    done
+}
+
 # boot FOLDER on|off COMMAND...: on throws away what the guest writes. What is in $tmp/job goes along.
 boot() {
-    local from=$1 snapshot=$2 start=$SECONDS code=0 try
+    local from=$1 snapshot=$2 start=$SECONDS code=0 drive root=nvme0n1 device=(-device nvme,drive=root,serial=root)
     shift 2
+    # Nothing here is written through to the machine's own disk, but the guest's flushes reach what the guest has as one.
+    drive=format=raw,cache=unsafe,snapshot=$snapshot,file=${disk:-$from/disk}
+    if [ -n "$volatile" ]; then
+        # The filter keeps what is written in a file of its own until it is told to flush.
+        nbdkit --foreground --unix "$tmp/nbd" --filter=cache file "$disk" cache=writeback </dev/null >"$tmp/nbdkit" 2>&1 9>&- &
+        nbd=$!
+        until [ -S "$tmp/nbd" ]; do
+            kill -0 "$nbd" 2>/dev/null || { cat "$tmp/nbdkit" >&2; die "nbdkit does not start"; }
+            sleep 0.05
+        done
+        drive=format=raw,cache=writeback,file.driver=nbd,file.server.type=unix,file.server.path=$tmp/nbd
+    fi
+    if [ -n "$disk" ]; then
+        make_initrd
+        root=vdb device=(-device virtio-blk-pci,drive=root,addr=0x10 -initrd "$tmp/initrd.img")
+    fi
     mkdir -p "$tmp/job/run/flotta-vm"
     printf '%s\0' "$@" >"$tmp/job/run/flotta-vm/command"
     # A tar as the disk itself. Hard links would not unpack from one file system to another.
@@ -217,9 +278,9 @@ boot() {
     # The kernel has NVMe and ext4 built in, so there is no initrd. The death signal is for a kill -9 of this script.
     setpriv --pdeathsig TERM timeout -k 5 "$limit" qemu-system-x86_64 \
         -nodefaults -no-user-config -display none -no-reboot -M q35 -accel tcg -cpu max -smp 2 -m 2048 \
-        -kernel "$from/vmlinuz" -append "root=/dev/nvme0n1 rootfstype=ext4 rw console=ttyS0 TERM=dumb quiet panic=-1 net.ifnames=0 mitigations=off nokaslr" \
-        -drive "if=none,id=root,format=raw,cache=unsafe,snapshot=$snapshot,file=$from/disk" -device nvme,drive=root,serial=root \
-        -drive "if=virtio,format=raw,readonly=on,file=$tmp/job.tar" \
+        -kernel "$from/vmlinuz" -append "root=/dev/$root rootfstype=ext4 rw console=ttyS0 TERM=dumb quiet panic=-1 net.ifnames=0 mitigations=off nokaslr $words" \
+        -drive "if=none,id=root,$drive" "${device[@]}" -pidfile "$tmp/pid" ${clock:+-rtc "base=$clock"} \
+        -drive "if=none,id=job,format=raw,readonly=on,file=$tmp/job.tar" -device virtio-blk-pci,drive=job,addr=0x8 \
         -netdev user,id=net,ipv6=off,restrict=on -device virtio-net-pci,netdev=net,romfile= -serial "file:$tmp/console" \
         -device virtio-serial-pci,max_ports=4 \
         -chardev "file,id=out,path=$tmp/out" -device virtserialport,chardev=out,name=out \
@@ -227,11 +288,22 @@ boot() {
         -chardev "file,id=status,path=$tmp/status" -device virtserialport,chardev=status,name=status \
         </dev/null >"$tmp/qemu" 2>&1 9>&- &
     qemu=$!
-    setpriv --pdeathsig TERM tail -s 0.2 --pid="$qemu" -c +1 -f "$tmp/out" 9>&- &
+    if [ -n "$cutting" ]; then
+        setpriv --pdeathsig TERM tail -s 0.05 --pid="$qemu" -c +1 -f "$tmp/out" 9>&- | cut_at_the_word &
+    else
+        setpriv --pdeathsig TERM tail -s 0.2 --pid="$qemu" -c +1 -f "$tmp/out" 9>&- &
+    fi
     setpriv --pdeathsig TERM tail -s 0.2 --pid="$qemu" -c +1 -f "$tmp/err" >&2 9>&- &
-    wait "$qemu" || code=$?
+    # The shell need not tell who was killed.
+    wait "$qemu" 2>/dev/null || code=$?
     qemu=''
-    wait
+    [ -z "$nbd" ] || kill "$nbd" 2>/dev/null || true
+    nbd=''
+    wait 2>/dev/null
+    if [ -e "$tmp/cut" ]; then
+        say "the power was cut after $((SECONDS - start)) s"
+        return 86
+    fi
     if [ -s "$tmp/status" ]; then
         code=$(cat "$tmp/status")
         say "exit code $code; the guest is off after $((SECONDS - start)) s"
@@ -248,7 +320,14 @@ boot() {
 
 run() {
     local host guest
-    while [ "${1:-}" = --copy ]; do
+    while :; do
+        case ${1:-} in
+            --copy) ;;
+            --volatile) [ -n "$cutting" ] && volatile=yes && shift && continue ;;
+            --boot) [ -n "$cutting" ] && words=$2 && shift 2 && continue ;;
+            --clock) [ -n "$cutting" ] && clock=$2 && shift 2 && continue ;;
+        esac
+        [ "${1:-}" = --copy ] || break
         [[ ${2:-} == ?*:/?* ]] || die "--copy wants HOSTFILE:/GUEST/PATH, not '${2:-}'"
         host=${2%:*} guest=${2##*:}
         [ -r "$host" ] || die "cannot read $host"
@@ -260,7 +339,7 @@ run() {
     [ $# -gt 0 ] || die "run what?"
     command -v qemu-system-x86_64 >/dev/null && up_to_date || die "no image, or an old one: $0 build makes it"
     say "booting a guest, about 20 s"
-    boot "$dir/image" on "$@"
+    boot "$dir/image" "${cutting:-on}" "$@"
 }
 
 tmp=$(mktemp -d "${TMPDIR:-/var/tmp}/flotta-vm.XXXXXX")
@@ -270,9 +349,18 @@ case ${1:-} in
         shift
         run "$@"
         ;;
+    disk)
+        up_to_date || die "no image, or an old one: $0 build makes it"
+        cp --sparse=always --reflink=auto "$dir/image/disk" "${2:?which file?}"
+        ;;
+    cut)
+        disk=$(realpath "${2:?which disk?}") cutting=off
+        shift 2
+        run "$@"
+        ;;
     clean)
         rm -rf --one-file-system "$dir/image" "$dir/new" "$dir/lock"
         if [ -d "$dir" ]; then rmdir --ignore-fail-on-non-empty "$dir"; fi
         ;;
-    *) die "build, run [--copy HOSTFILE:GUESTPATH]... -- COMMAND..., or clean" ;;
+    *) die "build, run [--copy HOSTFILE:GUESTPATH]... -- COMMAND..., disk, cut, or clean" ;;
 esac

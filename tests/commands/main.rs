@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
-#[path = "../agent/clients.rs"]
+#[path = "../common/clients.rs"]
 mod clients;
 #[path = "../common/device.rs"]
 mod device;

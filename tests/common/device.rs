@@ -132,6 +132,17 @@ impl Device {
         }
     }
 
+    /// Starts an agent and kills it after `wait`, ready or not.
+    #[allow(dead_code, reason = "not all tests with an agent kill it so young")]
+    pub fn start_and_kill(&self, wait: impl FnOnce()) {
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("the agent starts");
+        wait();
+        child.kill().expect("killed");
+        child.wait().expect("reaped");
+    }
+
     /// SIGTERM, and gone; its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         let mut agent = self.agent.take().expect("an agent runs");
@@ -274,5 +285,11 @@ pub fn until_true_or(what: &str, mut is_not: impl FnMut() -> Option<String>) {
 
 /// Of the monotonic clock.
 pub fn seconds() -> u64 {
-    u64::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Monotonic).tv_sec).unwrap_or(0)
+    millis() / 1000
+}
+
+/// Of the monotonic clock.
+pub fn millis() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(now.tv_sec.saturating_mul(1000).saturating_add(now.tv_nsec / 1_000_000)).unwrap_or(0)
 }

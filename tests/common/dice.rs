@@ -9,6 +9,7 @@ impl Dice {
     }
 }
 
+#[allow(dead_code, reason = "not all that throw dice ask")]
 pub fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }

@@ -19,6 +19,7 @@ mod tools;
 mod wanted;
 
 mod authority;
+mod cold;
 mod configuration;
 mod cuts;
 mod faults;

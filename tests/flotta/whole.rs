@@ -19,7 +19,10 @@ impl Drop for Traces {
         for pod in self.podman.pods(&format!("project-flotta.io/device={}", self.id)) {
             self.podman.remove_pod(pod["Id"].as_str().unwrap_or_default());
         }
-        let _ = self.podman.call("POST", &format!("images/{}/untag", encoded(&self.image)), None);
+        // Without a name, podman takes all of them from the image: that of the other tests too.
+        let (repo, tag) = self.image.rsplit_once(':').expect("a name and a tag");
+        let path = format!("images/{}/untag?repo={}&tag={tag}", encoded(&self.image), encoded(repo));
+        let _ = self.podman.call("POST", &path, None);
     }
 }
 

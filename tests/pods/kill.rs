@@ -1,12 +1,16 @@
-//! kill -9 of the agent, and of podman's service, at random moments, with pods and flipping gates: no doubles, no orphans,
-//! nothing restarted that had no reason to. `KILLS=1000` for more, `KILL_SEED=…` to go on from a seed; both are printed.
+//! kill -9 of the agent ([`super::kills`], with pods and shell runs side by side: `tests/kill.sh`), and of podman's service:
+//! at random moments, with flipping gates; no doubles, no orphans, nothing restarted that had no reason to. `KILLS=1000` for
+//! more, `KILL_SEED=…` to go on from a seed; both are printed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::device::{lines, until_true};
 use super::dice::{Dice, number};
+use super::fleet::Fleet;
+use super::kills;
 use super::place::Place;
+use super::service::{Podman, image};
 use super::specs::{GATED, WAITS};
 
 const PODS: usize = 4;
@@ -45,7 +49,7 @@ fn settle(place: &Place, open: bool, what: &str) {
     // One that has ended is `inactive`, and removed right after that; half a pod is looked for after the next list.
     let equal = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         until_true("podman has what the gate wants", || {
-            seen = containers(place);
+            seen = containers(&place.podman, &place.id());
             pods = place.podman.pods(&format!("project-flotta.io/device={}", place.id()));
             seen == wanted && pods.len() == wanted.len()
         });
@@ -54,9 +58,9 @@ fn settle(place: &Place, open: bool, what: &str) {
 }
 
 /// The states of each workload's containers, as podman has them; more than one is a double.
-fn containers(place: &Place) -> BTreeMap<String, Vec<String>> {
+fn containers(podman: &Podman, id: &str) -> BTreeMap<String, Vec<String>> {
     let mut found = BTreeMap::new();
-    for container in place.podman.containers(&format!("project-flotta.io/device={}", place.id())) {
+    for container in podman.containers(&format!("project-flotta.io/device={id}")) {
         if container["IsInfra"] != true {
             let name = container["Labels"]["project-flotta.io/name"].as_str().unwrap_or_default().to_owned();
             // Podman that was killed between writing so and signalling leaves it so, and the container runs on.
@@ -92,23 +96,13 @@ fn some_time(dice: &mut Dice) {
 #[test]
 fn kills_of_the_agent_leave_no_double_no_orphan_and_restart_nothing() {
     let Some(mut place) = Place::new() else { return };
-    let (kills, seed) = (number("KILLS", 50), number("KILL_SEED", 11));
-    println!("{kills} kills of the agent from seed {seed}");
-    let mut dice = Dice(seed);
-    manifests(&place);
-    place.start();
-    let mut open = false;
-    settle(&place, open, "at first");
-    for round in 0..kills {
-        flip(&place, &mut dice, &mut open);
-        some_time(&mut dice);
-        place.kill();
-        place.start();
-        // What the metric was is not known any more to the sensor's reader until it is sent again.
-        place.agent().set("x", if open { 1.0 } else { 0.0 });
-        settle(&place, open, &format!("round {round}, seed {seed}"));
-    }
-    never_restarted(&place);
+    let looking = (place.podman.clone(), place.id());
+    let look = move || {
+        let (podman, id) = &looking;
+        (containers(podman, id), podman.pods(&format!("project-flotta.io/device={id}")).len())
+    };
+    let mut fleet = Fleet::new(&place, Some((image().to_owned(), Box::new(look))));
+    kills::run(&mut place, &mut fleet, number("KILLS", 50), number("KILL_SEED", 11));
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub fn publish_with(address: &str, topic: &str, payload: &str, flags: &[&str]) {
 }
 
 /// mosquitto_sub until `wanted` is satisfied; what it showed.
+#[allow(dead_code, reason = "not all tests with a broker listen to it")]
 pub fn subscribe(address: &str, filter: &str, mut wanted: impl FnMut(&str, &str) -> bool) -> Vec<(String, String)> {
     let (host, port) = address.rsplit_once(':').expect("host:port");
     let mut child = Command::new("mosquitto_sub")
