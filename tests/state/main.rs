@@ -7,7 +7,6 @@ use flotta_agent::state::Disk;
 #[expect(dead_code, reason = "not all of it is needed here")]
 mod device;
 #[path = "../common/dice.rs"]
-#[expect(dead_code, reason = "not all of it is needed here")]
 mod dice;
 #[path = "../common/disk.rs"]
 mod disk;
