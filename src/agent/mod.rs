@@ -5,9 +5,7 @@
 //! bounded channel (all else).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
 
@@ -24,18 +22,21 @@ use crate::intake::Intake;
 use crate::model::policy::Policy;
 use crate::model::problem::Problem;
 use crate::model::time::Wall;
+use crate::mqtt;
 use crate::mqtt::topics::Topics;
-use crate::mqtt::{self, Outlet};
 use crate::released::build_date;
 use crate::scheduler::Limits;
 use crate::source::manifests::{self, StoredManifests};
 use crate::spec_hash::DeviceKey;
-use crate::state::{self, OpenError, Saver, Saves, StateDir};
+use crate::state::{self, OpenError, Saver, StateDir};
 
+mod banner;
 pub mod core;
 mod counters;
+mod endpoints;
 mod events;
 mod files;
+mod link;
 mod memory;
 mod reconcile;
 mod server;
@@ -44,8 +45,11 @@ mod sources;
 mod vital;
 mod voice;
 
+pub use banner::Banner;
 use core::{Core, Recalled, object};
+use endpoints::Endpoints;
 use events::EventNumbers;
+use link::Link;
 use reconcile::{INPUTS, Loop};
 use vital::Vital;
 use voice::Voice;
@@ -282,215 +286,4 @@ async fn serve_control(shared: http::Shared, commands: Commands, board: Arc<Boar
     let socket = http::unix::bind(&shared.socket, &board).await;
     endpoints.bound("control", shared.socket.display());
     http::unix::serve(socket, http::router_with_commands(shared, commands)).await;
-}
-
-/// Which broker carries our topics.
-#[derive(Clone)]
-enum Link {
-    Embedded(flotta_broker::Broker, Arc<Topics>),
-    External(Arc<mqtt::external::External>, Arc<Mutex<Option<rumqttc::EventLoop>>>),
-    None,
-}
-
-impl Link {
-    fn open(
-        config: &Config,
-        device_id: &str,
-        topics: Arc<Topics>,
-        metrics: mqtt::metrics::Metrics,
-        retained: PathBuf,
-    ) -> Link {
-        match &config.mqtt.broker {
-            config::Broker::None => Link::None,
-            config::Broker::Embedded => {
-                let limits = config.mqtt.limits.clone();
-                Link::Embedded(mqtt::embedded::start(topics.clone(), metrics, limits, retained), topics)
-            }
-            config::Broker::External { host, port, .. } => {
-                let address = mqtt::external::Address {
-                    host: host.clone(),
-                    port: *port,
-                    username: config.mqtt.username.clone(),
-                    password_file: config.mqtt.password_file.clone(),
-                };
-                let (external, events) = mqtt::external::open(address, config.mqtt.keep_alive, device_id, topics);
-                Link::External(Arc::new(external), Arc::new(Mutex::new(Some(events))))
-            }
-        }
-    }
-
-    /// What an earlier run did not get rid of. It goes to whichever broker is configured now; to none of ours, where it
-    /// is the one inside: nobody has waited for it there.
-    fn restore(&self, state: &StateDir, saves: &Saves) -> Option<Problem> {
-        let (stored, damaged) = state::load::<mqtt::external::Undelivered>(state.path(), mqtt::external::OBJECT);
-        match (self, stored) {
-            (Link::External(external, _), stored) => external.restore(stored.unwrap_or_default()),
-            (_, Some(stored)) if !stored.events.is_empty() => {
-                saves.save(mqtt::external::OBJECT, &mqtt::external::Undelivered::default());
-            }
-            _ => {}
-        }
-        damaged
-    }
-
-    fn outlet(&self) -> Arc<dyn Outlet> {
-        match self {
-            Link::Embedded(broker, _) => Arc::new(mqtt::embedded::EmbeddedOutlet(broker.clone())),
-            Link::External(external, _) => external.outlet(),
-            Link::None => Arc::new(mqtt::Nowhere),
-        }
-    }
-
-    fn counted(&self) -> counters::Counted {
-        match self {
-            Link::Embedded(broker, _) => counters::Counted::Embedded(broker.clone()),
-            Link::External(external, _) => counters::Counted::External(external.outlet()),
-            Link::None => counters::Counted::None,
-        }
-    }
-
-    async fn keep(
-        self,
-        listen: std::net::SocketAddr,
-        metrics: mqtt::metrics::Metrics,
-        board: Arc<Board>,
-        endpoints: Arc<Endpoints>,
-        saves: Saves,
-    ) {
-        match self {
-            Link::Embedded(broker, _) => {
-                let bound = mqtt::embedded::listen(&broker, listen, &board).await;
-                endpoints.bound("mqtt", bound);
-            }
-            Link::External(external, events) => {
-                let keep = async {
-                    // Before the first plan nothing of ours is known to be true, and all of it would be cleared.
-                    while !board.is_planned() {
-                        board.planned.notified().await;
-                    }
-                    let events = events.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    if let Some(events) = events {
-                        external.keep(events, &metrics, &board).await;
-                    }
-                };
-                tokio::select! {
-                    () = keep => {}
-                    () = external.store(&saves) => {}
-                }
-            }
-            Link::None => {}
-        }
-    }
-
-    async fn close(&self, saves: &Saves) {
-        match self {
-            Link::Embedded(broker, topics) => {
-                broker.publish(&topics.status(), br#"{"state":"offline"}"#, 1, true);
-                broker.shutdown().await;
-            }
-            Link::External(external, _) => {
-                external.close(Duration::from_secs(3)).await;
-                external.store_now(saves);
-            }
-            Link::None => {}
-        }
-    }
-}
-
-/// What was bound, for clients and for tests.
-#[derive(Debug)]
-struct Endpoints {
-    state: StateDir,
-    bound: Mutex<BTreeMap<&'static str, String>>,
-    changed: Notify,
-}
-
-/// How long the banner waits for the listeners; a port that is taken is said in it.
-const BANNER_PATIENCE: Duration = Duration::from_secs(2);
-
-impl Endpoints {
-    fn new(state: StateDir) -> Endpoints {
-        Endpoints { state, bound: Mutex::default(), changed: Notify::new() }
-    }
-
-    fn get(&self) -> BTreeMap<&'static str, String> {
-        self.bound.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn bound(&self, what: &'static str, address: impl std::fmt::Display) {
-        let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-        bound.insert(what, address.to_string());
-        tracing::debug!(what, %address, "listening");
-        // Still locked: two that are bound at the same time must not write over each other.
-        if let Err(why) = self.state.write_endpoints(&serde_json::json!(*bound)) {
-            tracing::warn!("run/endpoints.json cannot be written: {why}; clients need --url");
-        }
-        drop(bound);
-        self.changed.notify_one();
-    }
-
-    async fn wait(&self, with_mqtt: bool) {
-        let wanted = ["http", "control"].into_iter().chain(with_mqtt.then_some("mqtt"));
-        let wanted: Vec<&str> = wanted.collect();
-        let all = async {
-            while !wanted.iter().all(|what| self.get().contains_key(what)) {
-                self.changed.notified().await;
-            }
-        };
-        // A port that is taken is tried again for ever; nobody has to wait for that here.
-        let _ = tokio::time::timeout(BANNER_PATIENCE, all).await;
-    }
-}
-
-/// What a person is told when the agent is up.
-#[derive(Debug)]
-pub struct Banner<'a> {
-    /// The configuration in force.
-    pub config: &'a Config,
-    /// Who the device is.
-    pub device_id: &'a str,
-    /// What was bound: `http`, `mqtt`, `control`.
-    pub endpoints: BTreeMap<&'static str, String>,
-    /// What a person should mend.
-    pub problems: &'a [Problem],
-}
-
-impl std::fmt::Display for Banner<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Banner { config, device_id, endpoints, problems } = self;
-        let root = &config.mqtt.root;
-        let port_of =
-            |what: &str| endpoints.get(what).and_then(|at| at.rsplit_once(':')).map(|(_, port)| port.to_owned());
-        writeln!(f, "flotta-agent {} runs device {device_id}", env!("CARGO_PKG_VERSION"))?;
-        writeln!(
-            f,
-            "  manifests  {}  (edit, add or delete a file: it follows at once)",
-            config.manifests.dir.display()
-        )?;
-        writeln!(f, "  state      {}", config.state.dir.display())?;
-        let at = |what: &str| endpoints.get(what).cloned().unwrap_or_else(|| "not yet: see below".into());
-        writeln!(f, "  HTTP       {}", at("http"))?;
-        writeln!(f, "  commands   {}", at("control"))?;
-        match &config.mqtt.broker {
-            config::Broker::Embedded => writeln!(f, "  MQTT       {}  (the broker inside)", at("mqtt"))?,
-            config::Broker::External { host, port, .. } => writeln!(f, "  MQTT       {host}:{port}")?,
-            config::Broker::None => writeln!(f, "  MQTT       none")?,
-        }
-        for problem in *problems {
-            writeln!(f, "  problem    {problem}")?;
-        }
-        writeln!(f, "Next, in another terminal:")?;
-        if let Some(port) = port_of("mqtt") {
-            let port = if port == "1883" { String::new() } else { format!(" -p {port}") };
-            writeln!(f, "  mosquitto_sub{port} -v -t '{root}/#'")?;
-            writeln!(f, "  mosquitto_pub{port} -t {root}/metrics/cpu -m 20")?;
-        }
-        if let Some(at) = endpoints.get("http") {
-            writeln!(f, "  curl -d '{{\"value\":90,\"name\":\"cpu\"}}' {at}/metrics")?;
-            // As it was called, so that it can be typed as it stands.
-            let program = std::env::args().next().unwrap_or_else(|| "flotta-agent".into());
-            writeln!(f, "  {program} status --url http://{at}")?;
-        }
-        write!(f, "Ctrl-C ends it")
-    }
 }
