@@ -81,6 +81,10 @@ fn while_nothing_changes_the_agent_writes_nothing() {
     until_true("the truth is stored", || {
         std::fs::read_to_string(state.join("truths.json")).is_ok_and(|text| text.contains("\"value\":true"))
     });
+    until_true("that both run is stored", || {
+        std::fs::read_to_string(state.join("workloads.json"))
+            .is_ok_and(|text| text.contains("default/gated") && !text.contains("\"running_since\":null"))
+    });
     let (before, writes) = (files(&state), counted(agent, "flotta_state_writes_total"));
     // Values come and go, the conditions' truths stay as they are.
     for value in 0..500 {
