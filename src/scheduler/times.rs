@@ -105,8 +105,8 @@ impl Times {
             *self = Times { of: name(cron), next, last: self.last, ..Times::default() };
             return;
         }
-        if hands.stepped < 0 && !hands.first {
-            self.clock_set_back(cron, hands);
+        if hands.first || hands.stepped != 0 {
+            self.clock_set(cron, hands);
         }
         let Some(first) = self.next else {
             self.next = schedule.next(wall);
@@ -141,11 +141,19 @@ impl Times {
         }
     }
 
+    /// The next time by the clock as it is now: it may have been set back, also while nobody was there to see by how much.
     /// A time that comes a second time: real time for wildcards, once for fixed ones (as when daylight saving ends).
-    fn clock_set_back(&mut self, cron: &Cron, hands: &Hands) {
-        let by = Duration::from_millis(hands.stepped.unsigned_abs());
-        let next = cron.schedule.next(hands.now.wall);
-        let had = self.last.filter(|_| cron.schedule.is_fixed() && by <= LATE);
+    fn clock_set(&mut self, cron: &Cron, hands: &Hands) {
+        let wall = hands.now.wall;
+        if hands.stepped >= 0 && self.next.is_none_or(|next| next <= wall) {
+            return;
+        }
+        let next = cron.schedule.next(wall);
+        let by = |had: Wall| match hands.stepped {
+            seen if seen < 0 => Duration::from_millis(seen.unsigned_abs()),
+            _ => had.since(wall),
+        };
+        let had = self.last.filter(|had| cron.schedule.is_fixed() && by(*had) <= LATE);
         self.next = match (next, had) {
             (Some(next), Some(had)) if next <= had => cron.schedule.next(had),
             (next, _) => next,

@@ -74,3 +74,29 @@ fn a_device_that_slept_runs_a_time_that_is_late_and_skips_one_that_is_long_past(
     device.turn();
     assert_eq!((device.runs.len(), device.skipped.len()), (1, 1), "{:?}", device.skipped);
 }
+
+#[test]
+fn a_clock_that_was_set_back_while_no_agent_was_there_puts_no_schedule_off() {
+    let mut device = Device::at("2031-01-01T00:00:30Z", timed("0 * * * *", false));
+    let stored = device.stored.clone();
+    device.now.wall = utc("2027-01-01T10:00:30Z");
+    device.restart(stored, "boot 2", timed("0 * * * *", false));
+    assert_eq!(device.says().next_run, Some(utc("2027-01-01T11:00:00Z")));
+    // By little a fixed time is not repeated, as when it is set back before the agent's eyes.
+    let mut daily = Device::at("2027-01-01T10:00:30Z", timed("30 10 * * *", false));
+    daily.pass(35 * MINUTE);
+    assert_eq!(daily.runs.len(), 1);
+    let stored = daily.stored.clone();
+    daily.now.wall = utc("2027-01-01T09:50:00Z");
+    daily.restart(stored, "boot 2", timed("30 10 * * *", false));
+    assert_eq!(daily.says().next_run, Some(utc("2027-01-02T10:30:00Z")));
+}
+
+#[test]
+fn a_clock_that_was_years_ahead_and_then_lost_puts_no_schedule_off() {
+    let mut device = Device::at("2031-01-01T00:00:30Z", timed("0 * * * *", false));
+    device.restart_believing_from("2026-11-21T00:00:00Z", device.stored.clone(), timed("0 * * * *", false));
+    device.set_clock("1970-01-01T00:00:10Z");
+    device.set_clock("2027-05-01T12:00:30Z");
+    assert_eq!(device.says().next_run, Some(utc("2027-05-01T13:00:00Z")));
+}
