@@ -145,7 +145,8 @@ impl Times {
     /// A time that comes a second time: real time for wildcards, once for fixed ones (as when daylight saving ends).
     fn clock_set(&mut self, cron: &Cron, hands: &Hands) {
         let wall = hands.now.wall;
-        if hands.stepped >= 0 && self.next.is_none_or(|next| next <= wall) {
+        if self.next.is_none_or(|next| next <= wall) {
+            // What has come by this clock too is due.
             return;
         }
         let next = cron.schedule.next(wall);

@@ -100,3 +100,13 @@ fn a_clock_that_was_years_ahead_and_then_lost_puts_no_schedule_off() {
     device.set_clock("2027-05-01T12:00:30Z");
     assert_eq!(device.says().next_run, Some(utc("2027-05-01T13:00:00Z")));
 }
+
+#[test]
+fn a_time_that_came_before_the_clock_was_set_back_a_little_is_not_lost() {
+    let mut device = Device::at("2027-01-01T10:00:30Z", timed("0 11 * * *", false));
+    // A device that slept, and whose clock is put right when it wakes.
+    device.sleep(90 * MINUTE);
+    device.now.wall.0 -= 2_000;
+    device.turn();
+    assert_eq!(device.runs, ["2027-01-01T11:30:28.000Z"]);
+}
