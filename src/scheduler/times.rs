@@ -18,6 +18,10 @@ use crate::model::workload::Cron;
 /// Debian's cron has it.
 pub const LATE: Duration = Duration::from_secs(3 * 3600);
 
+/// A clock that is set back by less was put right: what ran a moment ago does not run again. A schedule knows nothing
+/// smaller than a minute.
+const PUT_RIGHT: Duration = Duration::from_secs(60);
+
 /// Why a time was skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Skipped {
@@ -142,7 +146,8 @@ impl Times {
     }
 
     /// The next time by the clock as it is now: it may have been set back, also while nobody was there to see by how much.
-    /// A time that comes a second time: real time for wildcards, once for fixed ones (as when daylight saving ends).
+    /// A time that comes a second time: real time for wildcards, once for fixed ones (as when daylight saving ends), once
+    /// for all when the clock was put right by seconds.
     fn clock_set(&mut self, cron: &Cron, hands: &Hands) {
         let wall = hands.now.wall;
         if self.next.is_none_or(|next| next <= wall) {
@@ -154,7 +159,7 @@ impl Times {
             seen if seen < 0 => Duration::from_millis(seen.unsigned_abs()),
             _ => had.since(wall),
         };
-        let had = self.last.filter(|had| cron.schedule.is_fixed() && by(*had) <= LATE);
+        let had = self.last.filter(|had| by(*had) <= if cron.schedule.is_fixed() { LATE } else { PUT_RIGHT });
         self.next = match (next, had) {
             (Some(next), Some(had)) if next <= had => cron.schedule.next(had),
             (next, _) => next,

@@ -110,3 +110,19 @@ fn a_time_that_came_before_the_clock_was_set_back_a_little_is_not_lost() {
     device.turn();
     assert_eq!(device.runs, ["2027-01-01T11:30:28.000Z"]);
 }
+
+#[test]
+fn a_clock_that_is_put_right_by_seconds_repeats_nothing() {
+    for expression in ["0 * * * *", "* * * * *"] {
+        let mut device = Device::at("2027-01-01T10:59:30Z", timed(expression, false));
+        device.lasts = Some((100, 0));
+        device.pass(31 * SECOND);
+        assert_eq!(device.runs, ["2027-01-01T11:00:00.000Z"]);
+        device.now.wall.0 -= 2_500;
+        device.turn();
+        device.pass(10 * SECOND);
+        assert_eq!(device.runs.len(), 1, "{expression}: {:?}", device.runs);
+        device.pass(HOUR);
+        assert!(device.runs.len() > 1, "{expression}");
+    }
+}
