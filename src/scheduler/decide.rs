@@ -71,7 +71,9 @@ impl Situation<'_> {
 
     /// The next time of its schedule, on the clock that timers live on.
     fn next_time(&self) -> Option<Mono> {
-        self.book.times.as_ref()?.next.map(|next| self.now.mono_at(next))
+        // One that has passed waits for a clock that can be believed, and not for an alarm.
+        let next = self.book.times.as_ref()?.next.filter(|next| *next > self.now.wall)?;
+        Some(self.now.mono_at(next))
     }
 
     /// Starting it again in place was tried, and failed: a new one is needed.

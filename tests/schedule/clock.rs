@@ -126,3 +126,15 @@ fn a_clock_that_is_put_right_by_seconds_repeats_nothing() {
         assert!(device.runs.len() > 1, "{expression}");
     }
 }
+
+#[test]
+fn while_the_clock_is_not_believed_no_schedule_keeps_the_agent_busy() {
+    let workload = || timed("0 * * * *", false);
+    let mut device = Device::at("2027-01-01T10:59:30Z", workload());
+    let stored = device.stored.clone();
+    device.sleep(10 * MINUTE);
+    // A version that was made later than the clock shows, and a time that has passed.
+    device.restart_believing_from("2027-06-01T00:00:00Z", stored, workload());
+    let wake = device.turn();
+    assert!(wake.is_none_or(|wake| wake > device.now.mono), "{wake:?} at {:?}", device.now);
+}
