@@ -106,7 +106,8 @@ pub struct Verdict {
     pub action: Option<Action>,
     /// When to decide again even if nothing happens.
     pub wake: Option<Mono>,
-    /// When what is waited for is tried: said.
+    /// When what is waited for is tried: said. Not the time of a schedule, which is one of the wall clock: counted on this
+    /// one it would differ from turn to turn.
     pub next: Option<Mono>,
 }
 
@@ -326,9 +327,9 @@ fn by_schedule(at: &Situation<'_>, last: Option<&Seen>, cpu_quota_us: Option<u32
         // There is no retry of a run: its next one is at its next time.
         (false, _, (_, Some((reason, _)))) => {
             let (state, reason) = failing(*reason);
-            Verdict { next: at.next_time(), ..Verdict::say(state, reason) }
+            Verdict::say(state, reason)
         }
-        (false, _, (_, None)) => Verdict { next: at.next_time(), ..Verdict::say(State::Ready, Reason::CronWait) },
+        (false, _, (_, None)) => Verdict::say(State::Ready, Reason::CronWait),
     }
 }
 
