@@ -105,8 +105,10 @@ impl Times {
         let wall = hands.now.wall;
         let schedule = &cron.schedule;
         if !self.is_of(cron) {
-            let next = schedule.next(wall);
-            *self = Times { of: name(cron), next, last: self.last, ..Times::default() };
+            // Before the first schedule there can only be a run that a person asked for.
+            let asked = self.due.filter(|_| self.of.is_empty());
+            let (next, unsure) = (schedule.next(wall), self.unsure);
+            *self = Times { of: name(cron), next, due: asked, last: self.last, unsure, ..Times::default() };
             return;
         }
         if hands.first || hands.stepped != 0 {
