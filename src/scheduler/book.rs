@@ -6,7 +6,7 @@ use crate::model::status::Reason;
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::workload::{RestartPolicy, Retry, SharedWorkload, SpecHash};
 
-use super::times::Times;
+use super::times::{LATE, Times};
 
 use std::time::Duration;
 
@@ -201,7 +201,7 @@ impl Book {
             return;
         }
         self.observed_at = Some(now.wall);
-        self.last_run = self.last_run.max(Some(instance.started_at));
+        self.note_run(instance.started_at, now);
         let known = self.instances.iter().position(|known| known.instance.handle == instance.handle);
         let before = known.and_then(|at| self.instances.get(at)).map(|seen| seen.instance.clone());
         if before.as_ref().is_some_and(|before| before.look > instance.look) {
@@ -238,6 +238,14 @@ impl Book {
                 self.instances.push(Seen { by, instance });
                 self.instances.sort_by(|a, b| a.instance.handle.cmp(&b.instance.handle));
             }
+        }
+    }
+
+    /// One began then; zero: not yet. One that began far in the future did so by a clock that was wrong.
+    fn note_run(&mut self, at: Wall, now: Now) {
+        let before = self.last_run.filter(|before| before.since(now.wall) <= LATE);
+        if at.0 != 0 {
+            self.last_run = before.max(Some(at));
         }
     }
 

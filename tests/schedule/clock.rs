@@ -1,5 +1,7 @@
 //! A wall clock that is wrong, or set, or late.
 
+use std::time::Duration;
+
 use flotta_agent::model::status::{Reason, State};
 use flotta_agent::scheduler::times::Skipped;
 
@@ -137,4 +139,19 @@ fn while_the_clock_is_not_believed_no_schedule_keeps_the_agent_busy() {
     device.restart_believing_from("2027-06-01T00:00:00Z", stored, workload());
     let wake = device.turn();
     assert!(wake.is_none_or(|wake| wake > device.now.mono), "{wake:?} at {:?}", device.now);
+}
+
+#[test]
+fn a_run_under_a_clock_that_was_years_ahead_is_not_taken_for_a_later_one() {
+    let mut device = Device::at("2031-01-01T00:00:30Z", timed("0 * * * *", false));
+    device.pass(HOUR);
+    assert_eq!(device.runs.len(), 1);
+    device.set_clock("2027-01-01T10:00:30Z");
+    device.fails = Some(Reason::ImagePull);
+    device.pass(HOUR);
+    device.fails = None;
+    device.pass(5 * MINUTE);
+    assert_eq!(device.runs.len(), 2, "the run that waited for its image: {:?}", device.runs);
+    let last = device.says().last_run.expect("a run");
+    assert!(last.since(utc("2027-01-01T11:00:00Z")) < Duration::from_secs(3_600), "{}", last.rfc3339());
 }
