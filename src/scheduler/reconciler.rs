@@ -244,10 +244,14 @@ impl Reconciler {
         for page in self.books.values_mut() {
             let Page { book, timed, .. } = page;
             let cron = book.desired.as_ref().and_then(|workload| workload.cron.as_ref());
-            let (Some(cron), Some(times)) = (cron, &mut book.times) else { continue };
+            let Some(cron) = cron else { continue };
             let runs = book.operation.is_some_and(|(operation, _)| operation == Operation::Start)
                 || book.instances.iter().any(Seen::runs);
-            let hands = Hands { now, plausible, stepped, first: !*timed, runs, locked, last_run: book.last_run };
+            let answers = book.executor().is_some_and(|executor| self.answered.contains(&executor));
+            let known = answers && book.uncertain.is_none();
+            let (first, begun, last_run) = (!*timed, book.begun, book.last_run);
+            let hands = Hands { now, plausible, stepped, first, runs, known, begun, locked, last_run };
+            let Some(times) = &mut book.times else { continue };
             let before = times.skips;
             times.advance(cron, &hands);
             *timed |= plausible;

@@ -69,7 +69,7 @@ pub struct Times {
     #[serde(default)]
     pub skips: u64,
     /// What is due may have been begun: by an agent that was killed before it had stored it, or by an executor that did not
-    /// answer. What is there tells.
+    /// answer. Or it came before anybody had said what runs. What is there tells.
     #[serde(skip)]
     pub unsure: bool,
 }
@@ -87,6 +87,10 @@ pub struct Hands {
     pub first: bool,
     /// A run goes on.
     pub runs: bool,
+    /// Whether one does is known: the executor has answered.
+    pub known: bool,
+    /// For which time the last run was begun by this agent.
+    pub begun: Option<Wall>,
     /// The device is locked.
     pub locked: bool,
     /// When the newest run that was observed had begun.
@@ -104,8 +108,16 @@ impl Hands {
 impl Times {
     /// Brings it up to the present.
     pub fn advance(&mut self, cron: &Cron, hands: &Hands) {
-        if self.unsure && self.due.is_some_and(|due| hands.has_run_since(due)) {
-            self.due = None;
+        if let Some(due) = self.due.filter(|_| self.unsure) {
+            if hands.has_run_since(due) {
+                self.due = None;
+            } else if hands.runs {
+                // It is the one that may not have begun, or one that went over this time before anybody could tell.
+                self.due = None;
+                if hands.begun != Some(due) {
+                    self.skip(due, Skipped::StillGoing);
+                }
+            }
         }
         if !hands.plausible {
             return;
@@ -150,7 +162,7 @@ impl Times {
             (Some(why), false) => self.skip(newest, why),
             (Some(_), true) | (None, _) => {
                 self.due = Some(newest);
-                self.unsure = hands.first;
+                self.unsure = hands.first || !hands.known;
             }
         }
     }
