@@ -357,7 +357,7 @@ impl Book {
         self.backoff.until = None;
         if end.code == Some(0) {
             self.backoff.failures = 0;
-        } else if !known {
+        } else if !known && !end.cut_off {
             self.backoff.failures = self.backoff.failures.saturating_add(1);
         }
         if !end.cut_off {

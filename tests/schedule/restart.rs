@@ -139,3 +139,20 @@ fn a_run_found_going_when_its_executor_answers_late_is_not_followed_by_the_time_
         assert_eq!(device.runs.len(), 2);
     }
 }
+
+#[test]
+fn a_power_cut_is_no_failure_of_what_it_cut_off() {
+    let mut device = Device::at("2027-01-01T10:00:00Z", steady(RestartPolicy::Always));
+    device.lasts = None;
+    device.turn();
+    for _ in 0..5 {
+        device.sleep(MINUTE);
+        device.power_cut(steady(RestartPolicy::Always));
+        assert_eq!(device.says().reason, Reason::Running);
+    }
+    device.lasts = Some((SECOND, 1));
+    device.power_cut(steady(RestartPolicy::Always));
+    device.pass(2 * SECOND);
+    let says = device.says();
+    assert!(says.message.contains("1 failure in a row"), "{}", says.message);
+}
