@@ -249,9 +249,21 @@ impl Book {
         }
     }
 
+    /// Ten minutes of running make up for the failures before: when they are over, as the machine may lose its power before
+    /// the next end.
+    pub fn note_time(&mut self, now: Mono) {
+        let long = self.running_since.is_some_and(|since| now.since(since) >= RESET_AFTER);
+        if self.backoff.failures > 0 && long && self.instances.iter().any(Seen::runs) {
+            self.backoff.failures = 0;
+        }
+    }
+
     /// Takes the news that an instance is gone.
     pub fn forget(&mut self, handle: &Handle, now: Now) {
         self.instances.retain(|known| known.instance.handle != *handle);
+        if !self.instances.iter().any(Seen::runs) {
+            self.running_since = None;
+        }
         self.removed = Some(handle.clone());
         self.observed_at = Some(now.wall);
         if self.adopted.as_ref() == Some(handle) {

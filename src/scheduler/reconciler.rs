@@ -359,6 +359,7 @@ impl Reconciler {
             return output;
         }
         self.tell_time(now, &mut output);
+        self.books.values_mut().for_each(|page| page.book.note_time(now.mono));
         let Reconciler { limits, reaches, shutting_down, lock, .. } = self;
         let world = World { reaches, shutting_down: *shutting_down, lock: *lock, limits: *limits };
         let Plan { steps, verdicts, wake } = plan(self.books.values().map(|page| &page.book), gates, &world, now);
@@ -546,6 +547,7 @@ fn begin(book: &mut Book, step: &Step, gates: &Gates) {
             book.asked = false;
             book.begun = book.times.as_mut().and_then(Times::begin);
             book.retry_heard = false;
+            book.running_since = None;
             Operation::Start
         }
         StepAction::Stop(_) => Operation::Stop,

@@ -98,3 +98,19 @@ fn two_devices_that_fail_together_do_not_try_again_together() {
     assert!(waits.len() >= 18, "{waits:?}");
     assert!(waits.iter().all(|wait| (50_000..=150_000).contains(wait)), "{waits:?}");
 }
+
+#[test]
+fn ten_minutes_of_running_count_although_the_machine_loses_its_power_before_the_next_failure() {
+    let mut device = Device::at("2027-01-01T10:00:00Z", growing());
+    device.lasts = Some((SECOND, 1));
+    device.pass(5 * MINUTE);
+    device.lasts = None;
+    device.pass(2 * MINUTE);
+    assert_eq!(device.says().reason, Reason::Running);
+    device.pass(HOUR);
+    device.lasts = Some((SECOND, 1));
+    let before = device.runs.len();
+    device.power_cut(growing());
+    device.pass(2 * MINUTE);
+    assert_eq!(gaps(&device)[before..][0], 3_000, "a second of running and the first wait: {:?}", gaps(&device));
+}
