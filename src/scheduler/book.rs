@@ -361,7 +361,10 @@ impl Book {
         // After a restart of the agent the same end is found again.
         let known = end.at.0 != 0 && self.counted.is_some_and(|counted| counted.0 / 1000 == end.at.0 / 1000);
         self.counted = Some(end.at);
-        let ran = self.running_since.take().map_or(Duration::ZERO, |since| now.mono.since(since));
+        // Nobody knows when: now. It may have been while no agent was there.
+        let at = if end.at.0 == 0 { now.wall } else { end.at };
+        let ago = now.wall.since(at);
+        let ran = self.running_since.take().map_or(Duration::ZERO, |since| now.mono.since(since)).saturating_sub(ago);
         if ran >= RESET_AFTER {
             self.backoff.failures = 0;
         }
@@ -373,12 +376,9 @@ impl Book {
             self.backoff.failures = self.backoff.failures.saturating_add(1);
         }
         if !end.cut_off {
-            // The wait counts from the end itself, which may have been while no agent was there.
+            // The wait counts from the end itself.
             let interval = self.retry().interval(self.backoff.failures.max(1), self.roll());
-            // Nobody knows when: now.
-            let at = if end.at.0 == 0 { now.wall } else { end.at };
-            let ago = u64::try_from(now.wall.0.saturating_sub(at.0)).unwrap_or(0);
-            self.backoff.until = Some(now.mono.plus(interval.saturating_sub(Duration::from_millis(ago))));
+            self.backoff.until = Some(now.mono.plus(interval.saturating_sub(ago)));
         }
     }
 
