@@ -6,7 +6,7 @@ use crate::model::status::Reason;
 use crate::model::time::{Mono, Now, Wall};
 use crate::model::workload::{RestartPolicy, Retry, SharedWorkload, SpecHash};
 
-use super::times::Times;
+use super::times::{LATE, Times};
 
 use std::time::Duration;
 
@@ -201,7 +201,7 @@ impl Book {
             return;
         }
         self.observed_at = Some(now.wall);
-        self.last_run = self.last_run.max(Some(instance.started_at));
+        self.note_run(instance.started_at, now);
         let known = self.instances.iter().position(|known| known.instance.handle == instance.handle);
         let before = known.and_then(|at| self.instances.get(at)).map(|seen| seen.instance.clone());
         if before.as_ref().is_some_and(|before| before.look > instance.look) {
@@ -241,9 +241,29 @@ impl Book {
         }
     }
 
+    /// One began then; zero: not yet. One that began far in the future did so by a clock that was wrong.
+    fn note_run(&mut self, at: Wall, now: Now) {
+        let before = self.last_run.filter(|before| before.since(now.wall) <= LATE);
+        if at.0 != 0 {
+            self.last_run = before.max(Some(at));
+        }
+    }
+
+    /// Ten minutes of running make up for the failures before: when they are over, as the machine may lose its power before
+    /// the next end.
+    pub fn note_time(&mut self, now: Mono) {
+        let long = self.running_since.is_some_and(|since| now.since(since) >= RESET_AFTER);
+        if self.backoff.failures > 0 && long && self.instances.iter().any(Seen::runs) {
+            self.backoff.failures = 0;
+        }
+    }
+
     /// Takes the news that an instance is gone.
     pub fn forget(&mut self, handle: &Handle, now: Now) {
         self.instances.retain(|known| known.instance.handle != *handle);
+        if !self.instances.iter().any(Seen::runs) {
+            self.running_since = None;
+        }
         self.removed = Some(handle.clone());
         self.observed_at = Some(now.wall);
         if self.adopted.as_ref() == Some(handle) {
@@ -341,7 +361,10 @@ impl Book {
         // After a restart of the agent the same end is found again.
         let known = end.at.0 != 0 && self.counted.is_some_and(|counted| counted.0 / 1000 == end.at.0 / 1000);
         self.counted = Some(end.at);
-        let ran = self.running_since.take().map_or(Duration::ZERO, |since| now.mono.since(since));
+        // Nobody knows when: now. It may have been while no agent was there.
+        let at = if end.at.0 == 0 { now.wall } else { end.at };
+        let ago = now.wall.since(at);
+        let ran = self.running_since.take().map_or(Duration::ZERO, |since| now.mono.since(since)).saturating_sub(ago);
         if ran >= RESET_AFTER {
             self.backoff.failures = 0;
         }
@@ -349,16 +372,13 @@ impl Book {
         self.backoff.until = None;
         if end.code == Some(0) {
             self.backoff.failures = 0;
-        } else if !known {
+        } else if !known && !end.cut_off {
             self.backoff.failures = self.backoff.failures.saturating_add(1);
         }
         if !end.cut_off {
-            // The wait counts from the end itself, which may have been while no agent was there.
+            // The wait counts from the end itself.
             let interval = self.retry().interval(self.backoff.failures.max(1), self.roll());
-            // Nobody knows when: now.
-            let at = if end.at.0 == 0 { now.wall } else { end.at };
-            let ago = u64::try_from(now.wall.0.saturating_sub(at.0)).unwrap_or(0);
-            self.backoff.until = Some(now.mono.plus(interval.saturating_sub(Duration::from_millis(ago))));
+            self.backoff.until = Some(now.mono.plus(interval.saturating_sub(ago)));
         }
     }
 

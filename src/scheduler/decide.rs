@@ -71,7 +71,9 @@ impl Situation<'_> {
 
     /// The next time of its schedule, on the clock that timers live on.
     fn next_time(&self) -> Option<Mono> {
-        self.book.times.as_ref()?.next.map(|next| self.now.mono_at(next))
+        // One that has passed waits for a clock that can be believed, and not for an alarm.
+        let next = self.book.times.as_ref()?.next.filter(|next| *next > self.now.wall)?;
+        Some(self.now.mono_at(next))
     }
 
     /// Starting it again in place was tried, and failed: a new one is needed.
@@ -104,7 +106,8 @@ pub struct Verdict {
     pub action: Option<Action>,
     /// When to decide again even if nothing happens.
     pub wake: Option<Mono>,
-    /// When what is waited for is tried: said.
+    /// When what is waited for is tried: said. Not the time of a schedule, which is one of the wall clock: counted on this
+    /// one it would differ from turn to turn.
     pub next: Option<Mono>,
 }
 
@@ -324,9 +327,9 @@ fn by_schedule(at: &Situation<'_>, last: Option<&Seen>, cpu_quota_us: Option<u32
         // There is no retry of a run: its next one is at its next time.
         (false, _, (_, Some((reason, _)))) => {
             let (state, reason) = failing(*reason);
-            Verdict { next: at.next_time(), ..Verdict::say(state, reason) }
+            Verdict::say(state, reason)
         }
-        (false, _, (_, None)) => Verdict { next: at.next_time(), ..Verdict::say(State::Ready, Reason::CronWait) },
+        (false, _, (_, None)) => Verdict::say(State::Ready, Reason::CronWait),
     }
 }
 

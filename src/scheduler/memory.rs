@@ -107,7 +107,7 @@ impl Memory {
     pub fn recall(self, book: &mut Book, same_boot: bool) {
         let Some(desired) = &book.desired else { return };
         if let (Some(cron), Some(times)) = (&desired.cron, self.times)
-            && times.is_of(cron)
+            && (times.is_of(cron) || times.of.is_empty())
         {
             book.times = Some(Times { unsure: true, ..times });
         }

@@ -163,9 +163,10 @@ fn unreachable(book: &Book, reaches: &Reaches) -> String {
 fn sentence(book: &Book, facts: &Facts, sky: &Sky<'_>, now: Now) -> String {
     let Sky { reaches, gates, .. } = *sky;
     let at = |when: Option<Mono>| when.map_or_else(String::new, |when| now.wall_at(when).clock());
-    let again = || match facts.until {
-        Some(until) => format!("tried again at {}", now.wall_at(until).clock()),
-        None => "tried again when it is known what is there".to_owned(),
+    let again = || match (facts.until, facts.times.and_then(|(next, due, ..)| next.filter(|_| due.is_none()))) {
+        (Some(until), _) => format!("tried again at {}", now.wall_at(until).clock()),
+        (None, Some(next)) => format!("tried again at {}", next.clock()),
+        (None, None) => "tried again when it is known what is there".to_owned(),
     };
     let why = || book.desired.as_deref().map_or_else(String::new, |workload| gates.explain(&workload.gates, now));
     let because = || match book.desired.as_deref() {

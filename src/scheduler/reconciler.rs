@@ -244,10 +244,14 @@ impl Reconciler {
         for page in self.books.values_mut() {
             let Page { book, timed, .. } = page;
             let cron = book.desired.as_ref().and_then(|workload| workload.cron.as_ref());
-            let (Some(cron), Some(times)) = (cron, &mut book.times) else { continue };
+            let Some(cron) = cron else { continue };
             let runs = book.operation.is_some_and(|(operation, _)| operation == Operation::Start)
                 || book.instances.iter().any(Seen::runs);
-            let hands = Hands { now, plausible, stepped, first: !*timed, runs, locked, last_run: book.last_run };
+            let answers = book.executor().is_some_and(|executor| self.answered.contains(&executor));
+            let known = answers && book.uncertain.is_none();
+            let (first, begun, last_run) = (!*timed, book.begun, book.last_run);
+            let hands = Hands { now, plausible, stepped, first, runs, known, begun, locked, last_run };
+            let Some(times) = &mut book.times else { continue };
             let before = times.skips;
             times.advance(cron, &hands);
             *timed |= plausible;
@@ -355,6 +359,7 @@ impl Reconciler {
             return output;
         }
         self.tell_time(now, &mut output);
+        self.books.values_mut().for_each(|page| page.book.note_time(now.mono));
         let Reconciler { limits, reaches, shutting_down, lock, .. } = self;
         let world = World { reaches, shutting_down: *shutting_down, lock: *lock, limits: *limits };
         let Plan { steps, verdicts, wake } = plan(self.books.values().map(|page| &page.book), gates, &world, now);
@@ -542,6 +547,7 @@ fn begin(book: &mut Book, step: &Step, gates: &Gates) {
             book.asked = false;
             book.begun = book.times.as_mut().and_then(Times::begin);
             book.retry_heard = false;
+            book.running_since = None;
             Operation::Start
         }
         StepAction::Stop(_) => Operation::Stop,

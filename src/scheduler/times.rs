@@ -18,6 +18,10 @@ use crate::model::workload::Cron;
 /// Debian's cron has it.
 pub const LATE: Duration = Duration::from_secs(3 * 3600);
 
+/// A clock that is set back by less was put right: what ran a moment ago does not run again. A schedule knows nothing
+/// smaller than a minute.
+const PUT_RIGHT: Duration = Duration::from_secs(60);
+
 /// Why a time was skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Skipped {
@@ -65,7 +69,7 @@ pub struct Times {
     #[serde(default)]
     pub skips: u64,
     /// What is due may have been begun: by an agent that was killed before it had stored it, or by an executor that did not
-    /// answer. What is there tells.
+    /// answer. Or it came before anybody had said what runs. What is there tells.
     #[serde(skip)]
     pub unsure: bool,
 }
@@ -83,17 +87,37 @@ pub struct Hands {
     pub first: bool,
     /// A run goes on.
     pub runs: bool,
+    /// Whether one does is known: the executor has answered.
+    pub known: bool,
+    /// For which time the last run was begun by this agent.
+    pub begun: Option<Wall>,
     /// The device is locked.
     pub locked: bool,
     /// When the newest run that was observed had begun.
     pub last_run: Option<Wall>,
 }
 
+impl Hands {
+    /// By the second, as executors count; a run of the far future was one by a clock that was wrong.
+    fn has_run_since(&self, due: Wall) -> bool {
+        let believed = |at: &Wall| !self.plausible || at.since(self.now.wall) <= LATE;
+        self.last_run.filter(believed).is_some_and(|at| at.0 / 1_000 >= due.0 / 1_000)
+    }
+}
+
 impl Times {
     /// Brings it up to the present.
     pub fn advance(&mut self, cron: &Cron, hands: &Hands) {
-        if self.unsure && self.due.is_some() && hands.last_run >= self.due {
-            self.due = None;
+        if let Some(due) = self.due.filter(|_| self.unsure) {
+            if hands.has_run_since(due) {
+                self.due = None;
+            } else if hands.runs {
+                // It is the one that may not have begun, or one that went over this time before anybody could tell.
+                self.due = None;
+                if hands.begun != Some(due) {
+                    self.skip(due, Skipped::StillGoing);
+                }
+            }
         }
         if !hands.plausible {
             return;
@@ -101,12 +125,14 @@ impl Times {
         let wall = hands.now.wall;
         let schedule = &cron.schedule;
         if !self.is_of(cron) {
-            let next = schedule.next(wall);
-            *self = Times { of: name(cron), next, last: self.last, ..Times::default() };
+            // Before the first schedule there can only be a run that a person asked for.
+            let asked = self.due.filter(|_| self.of.is_empty());
+            let (next, unsure) = (schedule.next(wall), self.unsure);
+            *self = Times { of: name(cron), next, due: asked, last: self.last, unsure, ..Times::default() };
             return;
         }
-        if hands.stepped < 0 && !hands.first {
-            self.clock_set_back(cron, hands);
+        if hands.first || hands.stepped != 0 {
+            self.clock_set(cron, hands);
         }
         let Some(first) = self.next else {
             self.next = schedule.next(wall);
@@ -136,16 +162,26 @@ impl Times {
             (Some(why), false) => self.skip(newest, why),
             (Some(_), true) | (None, _) => {
                 self.due = Some(newest);
-                self.unsure = hands.first;
+                self.unsure = hands.first || !hands.known;
             }
         }
     }
 
-    /// A time that comes a second time: real time for wildcards, once for fixed ones (as when daylight saving ends).
-    fn clock_set_back(&mut self, cron: &Cron, hands: &Hands) {
-        let by = Duration::from_millis(hands.stepped.unsigned_abs());
-        let next = cron.schedule.next(hands.now.wall);
-        let had = self.last.filter(|_| cron.schedule.is_fixed() && by <= LATE);
+    /// The next time by the clock as it is now: it may have been set back, also while nobody was there to see by how much.
+    /// A time that comes a second time: real time for wildcards, once for fixed ones (as when daylight saving ends), once
+    /// for all when the clock was put right by seconds.
+    fn clock_set(&mut self, cron: &Cron, hands: &Hands) {
+        let wall = hands.now.wall;
+        if self.next.is_none_or(|next| next <= wall) {
+            // What has come by this clock too is due.
+            return;
+        }
+        let next = cron.schedule.next(wall);
+        let by = |had: Wall| match hands.stepped {
+            seen if seen < 0 => Duration::from_millis(seen.unsigned_abs()),
+            _ => had.since(wall),
+        };
+        let had = self.last.filter(|had| by(*had) <= if cron.schedule.is_fixed() { LATE } else { PUT_RIGHT });
         self.next = match (next, had) {
             (Some(next), Some(had)) if next <= had => cron.schedule.next(had),
             (next, _) => next,

@@ -113,3 +113,19 @@ fn another_schedule_counts_from_when_it_is_written() {
     device.pass(DAY);
     assert_eq!(device.runs, ["2027-01-01T10:30:00.000Z"]);
 }
+
+#[test]
+fn what_waits_for_its_time_is_not_said_again_while_nothing_changes() {
+    for fails in [None, Some(Reason::StartFailed)] {
+        let mut device = Device::at("2027-01-01T10:00:30Z", timed("0 * * * *", false));
+        device.fails = fails;
+        device.pass(HOUR);
+        for drift in [1, -1, 1, 2] {
+            // The two clocks are read one after the other, and the wall clock is slewed.
+            device.sleep(SECOND);
+            device.now.wall.0 += drift;
+            let output = device.reconciler.turn(&device.gates, device.now);
+            assert_eq!(output.statuses, [], "{fails:?}");
+        }
+    }
+}

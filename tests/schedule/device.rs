@@ -70,6 +70,7 @@ pub struct Device {
     pub stored: StoredBooks,
     ends: Option<u64>,
     handles: u64,
+    boots: u64,
 }
 
 impl Device {
@@ -88,6 +89,7 @@ impl Device {
             stored: StoredBooks::default(),
             ends: None,
             handles: 0,
+            boots: 0,
         };
         device.reconciler = device.fresh(StoredBooks::default(), "boot 1");
         device.wants(workload);
@@ -100,10 +102,34 @@ impl Device {
 
     /// The agent ends and another begins with `stored`; what runs, runs on.
     pub fn restart(&mut self, stored: StoredBooks, boot: &str, workload: Workload) {
-        self.reconciler = self.fresh(stored, boot);
-        self.hear(Input::Desired(Box::new(desired(workload))));
+        self.restart_unanswered(stored, boot, workload);
         self.list();
         self.turn();
+    }
+
+    /// The same, and nobody has said yet what is there: as it always is at first.
+    pub fn restart_unanswered(&mut self, stored: StoredBooks, boot: &str, workload: Workload) {
+        self.reconciler = self.fresh(stored, boot);
+        self.hear(Input::Desired(Box::new(desired(workload))));
+        self.turn();
+    }
+
+    /// The agent does not believe a clock that shows less than this. It has `stored` from before.
+    pub fn restart_believing_from(&mut self, wall: &str, stored: StoredBooks, workload: Workload) {
+        self.reconciler = self.fresh(stored, "boot 1").with_clock_from(utc(wall));
+        self.wants(workload);
+    }
+
+    /// The machine loses its power, and is there again.
+    pub fn power_cut(&mut self, workload: Workload) {
+        self.ends = None;
+        if let Some(instance) = &mut self.there {
+            let cut = End { code: None, how: "cut off".into(), cut_off: true, ..end(0, self.now.wall, false) };
+            instance.phase = Phase::Ended(cut);
+        }
+        self.boots += 1;
+        self.now.mono.0 = 5_000;
+        self.restart(self.stored.clone(), &format!("after cut {}", self.boots), workload);
     }
 
     pub fn wants(&mut self, workload: Workload) {
@@ -112,7 +138,7 @@ impl Device {
         self.turn();
     }
 
-    fn list(&mut self) {
+    pub fn list(&mut self) {
         let there = self.there.clone().into_iter().collect();
         self.hear(Input::Listed(SHELL, u64::MAX, Ok(there)));
     }
@@ -150,6 +176,17 @@ impl Device {
             }
         }
         self.turn();
+    }
+
+    /// It ends after this time, while nobody is there to hear of it.
+    pub fn end_unheard(&mut self, ms: u64) {
+        self.sleep(ms);
+        self.ends = None;
+        let code = self.lasts.map_or(0, |(_, code)| code);
+        if let Some(instance) = &mut self.there {
+            instance.phase = Phase::Ended(end(code, self.now.wall, false));
+            instance.look += 1;
+        }
     }
 
     fn end(&mut self) {

@@ -114,3 +114,45 @@ fn nothing_is_to_be_stored_while_nothing_changes() {
         assert_eq!(output.remember, None);
     }
 }
+
+#[test]
+fn a_run_found_going_when_its_executor_answers_late_is_not_followed_by_the_time_it_went_over() {
+    for (catch_up, away) in [(false, SECOND), (true, SECOND), (true, 20 * MINUTE)] {
+        let workload = || timed("0 * * * *", catch_up);
+        let mut device = Device::at("2027-01-01T10:59:30Z", workload());
+        device.lasts = Some((90 * MINUTE, 0));
+        device.pass(50 * MINUTE);
+        assert_eq!(device.runs.len(), 1);
+        let stored = device.stored.clone();
+        device.sleep(away);
+        device.restart_unanswered(stored, "boot 1", workload());
+        // Past 12:00.
+        device.sleep(20 * MINUTE);
+        device.turn();
+        device.list();
+        device.turn();
+        assert_eq!(device.says().reason, Reason::Adopted);
+        assert_eq!(device.skipped.last().map(|(_, why)| *why), Some(Skipped::StillGoing), "{:?}", device.skipped);
+        device.pass(30 * MINUTE);
+        assert_eq!(device.runs.len(), 1, "cronCatchUp: {catch_up}, away for {away} ms: {:?}", device.runs);
+        device.pass(40 * MINUTE);
+        assert_eq!(device.runs.len(), 2);
+    }
+}
+
+#[test]
+fn a_power_cut_is_no_failure_of_what_it_cut_off() {
+    let mut device = Device::at("2027-01-01T10:00:00Z", steady(RestartPolicy::Always));
+    device.lasts = None;
+    device.turn();
+    for _ in 0..5 {
+        device.sleep(MINUTE);
+        device.power_cut(steady(RestartPolicy::Always));
+        assert_eq!(device.says().reason, Reason::Running);
+    }
+    device.lasts = Some((SECOND, 1));
+    device.power_cut(steady(RestartPolicy::Always));
+    device.pass(2 * SECOND);
+    let says = device.says();
+    assert!(says.message.contains("1 failure in a row"), "{}", says.message);
+}

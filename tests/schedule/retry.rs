@@ -98,3 +98,36 @@ fn two_devices_that_fail_together_do_not_try_again_together() {
     assert!(waits.len() >= 18, "{waits:?}");
     assert!(waits.iter().all(|wait| (50_000..=150_000).contains(wait)), "{waits:?}");
 }
+
+#[test]
+fn ten_minutes_of_running_count_although_the_machine_loses_its_power_before_the_next_failure() {
+    let mut device = Device::at("2027-01-01T10:00:00Z", growing());
+    device.lasts = Some((SECOND, 1));
+    device.pass(5 * MINUTE);
+    device.lasts = None;
+    device.pass(2 * MINUTE);
+    assert_eq!(device.says().reason, Reason::Running);
+    device.pass(HOUR);
+    device.lasts = Some((SECOND, 1));
+    let before = device.runs.len();
+    device.power_cut(growing());
+    device.pass(2 * MINUTE);
+    assert_eq!(gaps(&device)[before..][0], 3_000, "a second of running and the first wait: {:?}", gaps(&device));
+}
+
+#[test]
+fn time_in_which_nobody_saw_it_end_is_no_time_of_running() {
+    let mut device = Device::at("2027-01-01T10:00:00Z", growing());
+    device.lasts = Some((SECOND, 1));
+    // In the run that begins at 10:02:08.
+    device.pass(128 * SECOND + 500);
+    assert_eq!(device.says().reason, Reason::Running, "{:?}", device.runs);
+    let stored = device.stored.clone();
+    device.end_unheard(SECOND);
+    device.sleep(HOUR);
+    let before = device.runs.len();
+    device.restart(stored, "boot 1", growing());
+    assert_eq!(device.runs.len(), before + 1, "the wait is over");
+    device.pass(3 * MINUTE);
+    assert_eq!(gaps(&device)[before], 61_000, "the failures before still count: {:?}", gaps(&device));
+}

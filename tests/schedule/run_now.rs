@@ -60,3 +60,16 @@ fn a_run_asked_for_while_its_profiles_say_no_is_due_and_waits() {
     device.pass(MINUTE);
     assert_eq!(device.runs.len(), 1);
 }
+
+#[test]
+fn a_run_asked_for_before_the_clock_is_believed_is_still_due_when_it_is() {
+    let workload = |gate| behind(gate, timed("0 0 1 1 *", false));
+    let mut device = Device::at("1970-01-01T00:00:10Z", workload("closed"));
+    device.restart_believing_from("2026-11-21T00:00:00Z", Default::default(), workload("closed"));
+    let said = device.ask(&Command::Run(id())).expect("asked");
+    assert!(said.contains("waits"), "{said}");
+    device.set_clock("2027-05-01T12:00:30Z");
+    device.wants(workload("open"));
+    device.pass(MINUTE);
+    assert_eq!(device.runs.len(), 1);
+}
