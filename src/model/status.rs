@@ -170,7 +170,7 @@ pub struct WorkloadStatus {
     pub observed_at: Wall,
     /// The first 12 hex digits of its version.
     pub hash: String,
-    /// Starts after the first, since this agent started or adopted it.
+    /// Starts that followed an end of its own, of this version; restarts of the agent do not reset it.
     pub restarts: u64,
     /// Of its last ended run.
     #[serde(skip_serializing_if = "Option::is_none", default)]
