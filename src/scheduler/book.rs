@@ -8,6 +8,7 @@ use crate::model::workload::{RestartPolicy, Retry, SharedWorkload, SpecHash};
 
 use super::times::{LATE, Times};
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A start that waits for something is tried again after this time even if nobody says that it is there.
@@ -16,6 +17,8 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_secs(1);
 /// … up to this.
 const LATER: Duration = Duration::from_secs(20);
+/// Removed instances that are remembered: events are late by seconds, and a crash loop goes round once a second at most.
+const REMOVED: usize = 32;
 /// A run this long resets the count of failures (SPEC "Retry").
 pub const RESET_AFTER: Duration = Duration::from_secs(600);
 
@@ -99,8 +102,8 @@ pub struct Book {
     pub backoff: Backoff,
     /// What was adopted rather than started by this agent.
     pub adopted: Option<Handle>,
-    /// What was removed last: late news of it mean nothing.
-    pub removed: Option<Handle>,
+    /// What was removed last, oldest first, at most [`REMOVED`] of them: late news of it mean nothing.
+    pub removed: VecDeque<Handle>,
     /// How often its gates had fallen when it was last started or first seen.
     pub falls: Option<u64>,
     /// Code of its last end.
@@ -151,7 +154,7 @@ impl Book {
             operation: None,
             backoff: Backoff::default(),
             adopted: None,
-            removed: None,
+            removed: VecDeque::new(),
             falls: None,
             last_exit_code: None,
             last_run: None,
@@ -197,7 +200,7 @@ impl Book {
 
     /// Takes news of an instance; what was looked at before the last news of it is none.
     pub fn observe(&mut self, by: ExecutorId, instance: Instance, now: Now) {
-        if self.removed.as_ref() == Some(&instance.handle) {
+        if self.removed.contains(&instance.handle) {
             return;
         }
         self.observed_at = Some(now.wall);
@@ -264,7 +267,10 @@ impl Book {
         if !self.instances.iter().any(Seen::runs) {
             self.running_since = None;
         }
-        self.removed = Some(handle.clone());
+        if self.removed.len() >= REMOVED {
+            self.removed.pop_front();
+        }
+        self.removed.push_back(handle.clone());
         self.observed_at = Some(now.wall);
         if self.adopted.as_ref() == Some(handle) {
             self.adopted = None;
