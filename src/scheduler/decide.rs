@@ -142,6 +142,18 @@ pub fn decide(at: &Situation<'_>) -> Verdict {
 }
 
 fn settled(at: &Situation<'_>) -> Verdict {
+    let verdict = known(at);
+    match verdict.action {
+        // What failed may have taken effect all the same: what had ended may run again, and what was down too.
+        Some(Action::Resume(..) | Action::Remove(..)) if at.book.uncertain.is_some() => {
+            Verdict { action: None, ..verdict }
+        }
+        _ => verdict,
+    }
+}
+
+/// What is done if all that is known is so.
+fn known(at: &Situation<'_>) -> Verdict {
     let lost = |seen: &Seen| matches!(at.reach(seen.by), Reach::Unreachable(_));
     if at.book.instances.iter().any(lost) {
         return unreachable(at.book);
