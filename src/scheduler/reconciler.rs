@@ -274,7 +274,7 @@ impl Reconciler {
                 changed = true;
             }
         }
-        if !changed && !std::mem::take(&mut self.forgot) {
+        if !std::mem::take(&mut self.forgot) && !changed {
             return None;
         }
         let kept = |(id, page): (&WorkloadId, &Page)| Some((id.clone(), page.kept.clone()?));
