@@ -64,7 +64,8 @@ impl Facts {
             handle: book.instances.iter().rfind(|seen| seen.runs()).map(|seen| seen.instance.handle.clone()),
             until: verdict.next,
             cpu_quota_us,
-            failures: book.backoff.failures,
+            // Of one that runs well they are not said.
+            failures: if matches!(reason, Reason::BackOff | Reason::ContainerDown) { book.backoff.failures } else { 0 },
             restarts: book.restarts,
             last_exit_code: book.last_exit_code,
             gate_changes: gates.changes(gate_refs),

@@ -589,7 +589,10 @@ fn say(page: &mut Page, verdict: &Verdict, sky: &Sky<'_>, now: Now, seq: &mut u6
     if changed {
         out.events.push(event(seq, now, &page.book.id, from, Some(state), Some(reason), status.message.clone()));
     }
-    out.statuses.push((page.book.id.clone(), Some(status.clone())));
+    // Not all that is compared is said.
+    if before != Some(&status) {
+        out.statuses.push((page.book.id.clone(), Some(status.clone())));
+    }
     page.said = Some((facts, status));
 }
 
