@@ -14,8 +14,9 @@ ledger=$home/ledger
 : >"$ledger"
 
 fail() {
-    cp "$ledger" "$home.ledger"
-    echo "power-cuts.sh: FAILED: $1; the ledger is $home.ledger; the same again: $0 $cuts $seed" >&2
+    mkdir -p "$home.failed"
+    cp --sparse=always "$ledger" "$home/disk" "$home.failed"
+    echo "power-cuts.sh: FAILED: $1; the ledger and the disk are in $home.failed; the same again: $0 $cuts $seed" >&2
     exit 1
 }
 

@@ -52,6 +52,7 @@ install_tools() {
     local missing=() from=() lists
     command -v qemu-system-x86_64 >/dev/null || missing+=(qemu-system-x86)
     command -v nbdkit >/dev/null || missing+=(nbdkit)
+    command -v xz >/dev/null || missing+=(xz-utils)
     command -v mmdebstrap >/dev/null || missing+=(mmdebstrap)
     command -v mke2fs >/dev/null || missing+=(e2fsprogs)
     [ -e "$keyring" ] || missing+=(debian-archive-keyring)

@@ -136,7 +136,8 @@ impl Device {
     #[allow(dead_code, reason = "not all tests with an agent kill it so young")]
     pub fn start_and_kill(&self, wait: impl FnOnce()) {
         let mut command = self.command();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let said = if std::env::var_os("FLOTTA_TEST_LOG").is_some() { Stdio::inherit() } else { Stdio::null() };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
         let mut child = command.spawn().expect("the agent starts");
         wait();
         child.kill().expect("killed");

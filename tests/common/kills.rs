@@ -131,6 +131,12 @@ impl Kills {
         pause(&mut self.dice);
         device.kill();
         self.tally.kills += 1;
+        if std::env::var_os("FLOTTA_TEST_LOG").is_some() {
+            eprintln!(
+                "round {round}: killed; gated ones started {before:?} times, moved {} ms ago",
+                millis() - self.moved
+            );
+        }
         if self.dice.below(4) == 0 {
             device.start_and_kill(|| pause(&mut self.dice));
             self.tally.kills += 1;
@@ -147,7 +153,9 @@ impl Kills {
             if after == before {
                 self.tally.kept += before.len() as u64;
             } else {
-                self.tally.restarted.push(format!("gated ones started {before:?} times, then {after:?}"));
+                let events = device.agent().get("/api/v1/events");
+                self.tally.restarted.push(format!("gated ones started {before:?} times, then {after:?}: {events}"));
+                self.tally.add(fleet.wrong(device));
             }
         }
     }

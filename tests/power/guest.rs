@@ -17,7 +17,7 @@ const MQTT: &str = "1884";
 const CONFIG: &str = "DEVICE_ID: power\nmanifests: { dir: /run/flotta-manifests }\nmqtt: { listen: \"127.0.0.1:1884\" }\nmetrics: { restart_grace: 3600s }\nSERVER: https://127.0.0.1:8043\nCA_ROOT: /opt/flotta/server/ca.pem\nCERT: /opt/flotta/server/register.pem\nKEY: /opt/flotta/server/register.key\n";
 const WRONG_CLOCK: &str = "[Service]\nExecStartPre=-/bin/sh -c 'at=$(sed -n \"s/.*power.clock=\\\\([0-9]*\\\\).*/\\\\1/p\" /proc/cmdline); [ -z \"$at\" ] || date -s \"@$at\"'\n";
 /// An emulated machine beside others that work.
-pub const PATIENCE: u64 = 400;
+pub const PATIENCE: u64 = 900;
 
 pub fn install() -> Result<(), String> {
     for name in ["flotta-agent", "flotta-shim"] {
@@ -87,10 +87,14 @@ pub fn pause(millis: u64) {
 
 /// Asks until there is nothing wrong.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> Result<T, String> {
-    let begin = millis();
+    let (begin, mut told) = (millis(), millis());
     loop {
         match look() {
             Ok(found) => return Ok(found),
+            Err(why) if millis() - told > 60_000 => {
+                told = millis();
+                eprintln!("{what}: not after {} s: {why}", (told - begin) / 1000);
+            }
             Err(why) if millis() - begin > PATIENCE * 1000 => {
                 return Err(format!("{what}: not within {PATIENCE} s: {why}"));
             }

@@ -39,6 +39,25 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("FAILED: {why}");
+            for command in [
+                &["podman", "pod", "ps", "--format", "json"][..],
+                &["podman", "ps", "-a", "--format", "{{.Names}} {{.Status}} {{.CreatedAt}}"],
+                &[
+                    "journalctl",
+                    "-b",
+                    "-u",
+                    "flotta-agent",
+                    "-u",
+                    "podman",
+                    "-o",
+                    "short-monotonic",
+                    "--no-pager",
+                    "-n",
+                    "100",
+                ],
+            ] {
+                eprintln!("{command:?}: {}", guest::run(command).unwrap_or_else(|why| why));
+            }
             ExitCode::FAILURE
         }
     }
