@@ -261,6 +261,16 @@ impl Reconciler {
         }
     }
 
+    /// What goes on under a lock is not asked for again since its gates fell meanwhile.
+    fn suspend_gates(&mut self, gates: &Gates) {
+        for Page { book, .. } in self.books.values_mut() {
+            let Some(workload) = &book.desired else { continue };
+            if book.falls.is_some() && book.instances.iter().any(Seen::runs) {
+                book.falls = Some(gates.falls(&workload.gates));
+            }
+        }
+    }
+
     /// What changed of what has to survive.
     fn remember(&mut self) -> Option<StoredBooks> {
         let mut changed = false;
@@ -359,6 +369,9 @@ impl Reconciler {
             return output;
         }
         self.tell_time(now, &mut output);
+        if self.lock.is_some() {
+            self.suspend_gates(gates);
+        }
         self.books.values_mut().for_each(|page| page.book.note_time(now.mono));
         let Reconciler { limits, reaches, shutting_down, lock, .. } = self;
         let world = World { reaches, shutting_down: *shutting_down, lock: *lock, limits: *limits };
