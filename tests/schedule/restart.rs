@@ -156,3 +156,19 @@ fn a_power_cut_is_no_failure_of_what_it_cut_off() {
     let says = device.says();
     assert!(says.message.contains("1 failure in a row"), "{}", says.message);
 }
+
+#[test]
+fn ends_of_several_containers_are_not_counted_again_by_a_restart_of_the_agent() {
+    let workload = || steady(RestartPolicy::Always);
+    let mut device = Device::at("2027-01-01T10:00:00Z", workload());
+    device.lasts = None;
+    device.turn();
+    device.falls_apart(&["a", "b"]);
+    let before = device.says();
+    assert!(before.message.contains("2 failures in a row"), "{}", before.message);
+    for _ in 0..3 {
+        device.restart(device.stored.clone(), "boot 1", workload());
+        let says = device.says();
+        assert!(says.message.contains("2 failures in a row"), "{}", says.message);
+    }
+}
