@@ -41,6 +41,7 @@ mod reconcile;
 mod server;
 mod signals;
 mod sources;
+mod spaced;
 mod vital;
 mod voice;
 
