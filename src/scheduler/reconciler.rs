@@ -365,7 +365,12 @@ impl Reconciler {
     /// Plans, and says what changed.
     pub fn turn(&mut self, gates: &Gates, now: Now) -> Output {
         let mut output = Output { relist: std::mem::take(&mut self.relist), ..Output::default() };
-        if !self.desired_known || self.paused {
+        if !self.desired_known {
+            return output;
+        }
+        if self.paused {
+            // What was under way has its outcome.
+            output.remember = self.remember();
             return output;
         }
         self.tell_time(now, &mut output);
@@ -475,6 +480,9 @@ impl Reconciler {
 
     fn done(&mut self, step: Step, result: Result<Outcome, ExecutorError>, now: Now) {
         let book = self.touch(&step.id);
+        if let (StepAction::Start(..), Some(times)) = (&step.action, &mut book.times) {
+            times.beginning = None;
+        }
         match result {
             // It runs as before, and nothing but its quota is at stake.
             Ok(Outcome::Limited(instance)) => {

@@ -232,7 +232,7 @@ impl Device {
         }
     }
 
-    fn carry_out(&mut self, step: &Step) -> Result<Outcome, ExecutorError> {
+    pub fn carry_out(&mut self, step: &Step) -> Result<Outcome, ExecutorError> {
         match &step.action {
             StepAction::Start(workload, _) => {
                 assert!(self.there.is_none(), "two at once");

@@ -172,3 +172,24 @@ fn ends_of_several_containers_are_not_counted_again_by_a_restart_of_the_agent() 
         assert!(says.message.contains("2 failures in a row"), "{}", says.message);
     }
 }
+
+#[test]
+fn a_run_whose_start_was_cut_off_with_the_agent_is_begun_again_unless_it_is_there() {
+    for took_effect in [false, true] {
+        let workload = || timed("0 * * * *", false);
+        let mut device = Device::at("2027-01-01T10:59:30Z", workload());
+        device.lasts = None;
+        device.sleep(30 * SECOND);
+        let output = device.reconciler.turn(&device.gates, device.now);
+        assert_eq!(output.steps.len(), 1, "its start is under way");
+        let stored = output.remember.expect("stored meanwhile");
+        if took_effect {
+            let _ = device.carry_out(&output.steps[0]);
+        }
+        device.sleep(5 * SECOND);
+        device.restart(stored, "boot 1", workload());
+        device.pass(40 * MINUTE);
+        assert_eq!(device.runs.len(), 1, "{:?}", device.runs);
+        assert_eq!(device.says().state, State::Running);
+    }
+}
