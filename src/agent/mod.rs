@@ -42,6 +42,7 @@ mod reconcile;
 mod server;
 mod signals;
 mod sources;
+mod spaced;
 mod vital;
 mod voice;
 

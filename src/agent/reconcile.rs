@@ -21,6 +21,7 @@ use super::core::{Core, News, Save};
 use super::memory::Memory;
 use super::signals;
 use super::sources::Sources;
+use super::spaced::Spaced;
 use super::voice::Voice;
 
 /// Inputs on their way to the loop; a sender waits when it is full.
@@ -74,6 +75,7 @@ pub(super) struct Loop {
     intake: Arc<Intake>,
     voice: Voice,
     saver: Saver,
+    spaced: Spaced,
     inputs: mpsc::Sender<Input>,
     listing: BTreeSet<ExecutorId>,
     saved: watch::Sender<Counts>,
@@ -96,6 +98,7 @@ impl Loop {
             intake,
             voice,
             saver,
+            spaced: Spaced::default(),
             inputs,
             listing: BTreeSet::new(),
             saved: watch::Sender::default(),
@@ -145,6 +148,9 @@ impl Loop {
                 let stopped = known.has_planned() && known.is_idle();
                 let over = if stop { stopped } else { !known.is_busy() };
                 if over || until <= now.mono {
+                    for save in self.spaced.rest() {
+                        self.save(&save);
+                    }
                     self.done.notify_one();
                     return self.saver;
                 }
@@ -235,14 +241,23 @@ impl Loop {
         }
         self.voice.turn(&turn.output, now);
         self.voice.profiles(&turn.profiles);
-        for save in &turn.saves {
-            self.save(save);
+        for save in turn.saves {
+            match save {
+                Save::Books(_) | Save::Truths(_) => self.spaced.hold(save),
+                Save::Manifests(_) | Save::Flotta(_) | Save::Lock(_) => self.save(&save),
+            }
+        }
+        for save in self.spaced.due(now.mono) {
+            self.save(&save);
         }
         self.saved.send_if_modified(|counts| std::mem::replace(counts, self.saver.counts()) != *counts);
         if !self.voice.board.is_planned() && self.core.reconciler().has_planned() {
             self.voice.board.set_planned();
         }
-        turn.wake
+        match (turn.wake, self.spaced.wake()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
     }
 
     fn begin(&self, step: Step) {

@@ -194,7 +194,7 @@ impl Book {
         self.counted = None;
         let ends: Vec<(End, SpecHash)> = self.instances.iter().filter_map(Seen::end).collect();
         for (end, hash) in ends {
-            self.note_end(&end, &hash, now);
+            self.note_end(&end, &hash, false, now);
         }
     }
 
@@ -220,6 +220,7 @@ impl Book {
             // What runs after this was started again by this agent, in place.
             self.adopted = None;
         }
+        let found = before.is_none();
         let phase = before.map(|before| before.phase);
         match (&phase, &instance.phase) {
             (_, Phase::Starting(_) | Phase::Unfinished) => {}
@@ -227,13 +228,13 @@ impl Book {
             (_, Phase::Degraded(down)) => {
                 let known = |one: &Down| matches!(&phase, Some(Phase::Degraded(before)) if before.iter().any(|b| same_end(b, one)));
                 for one in down.iter().filter(|one| !known(one)) {
-                    self.note_down(&one.end, &instance.hash, now);
+                    self.note_down(&one.end, &instance.hash, found, now);
                 }
             }
             // Of the same end more is known. Another one: nobody saw it run meanwhile.
             (Some(Phase::Ended(before)), Phase::Ended(end))
                 if before.stopped || before.at.0 / 1000 == end.at.0 / 1000 => {}
-            (_, Phase::Ended(end)) => self.note_end(end, &instance.hash, now),
+            (_, Phase::Ended(end)) => self.note_end(end, &instance.hash, found, now),
         }
         match known.and_then(|at| self.instances.get_mut(at)) {
             Some(slot) => *slot = Seen { by, instance },
@@ -335,17 +336,17 @@ impl Book {
     }
 
     /// A part of it ended while others run on.
-    fn note_down(&mut self, end: &End, hash: &SpecHash, now: Now) {
+    fn note_down(&mut self, end: &End, hash: &SpecHash, found: bool, now: Now) {
         let desired = self.desired.as_deref().filter(|w| w.hash == *hash);
         let Some(policy) = desired.map(|w| w.restart) else { return };
         self.last_exit_code = end.code;
         let again = policy == RestartPolicy::Always || (policy == RestartPolicy::OnFailure && end.code != Some(0));
         if again && !end.stopped {
-            self.note_wait(end, now);
+            self.note_wait(end, found, now);
         }
     }
 
-    fn note_end(&mut self, end: &End, hash: &SpecHash, now: Now) {
+    fn note_end(&mut self, end: &End, hash: &SpecHash, found: bool, now: Now) {
         self.last_exit_code = end.code;
         let ours = end.stopped || self.operation.is_some_and(|(operation, _)| operation == Operation::Stop);
         let of_this_version = self.desired.as_ref().is_some_and(|w| w.hash == *hash);
@@ -354,19 +355,23 @@ impl Book {
             return;
         }
         self.ended_by_itself = true;
-        self.note_wait(end, now);
+        self.note_wait(end, found, now);
     }
 
-    /// Counts an end that nobody asked for, and plans the next start.
-    fn note_wait(&mut self, end: &End, now: Now) {
+    /// Counts an end that nobody asked for, and plans the next start. `found`: at the first look at it, which may be one of an
+    /// agent that was started after it.
+    fn note_wait(&mut self, end: &End, found: bool, now: Now) {
         if self.times.is_some() {
             self.backoff = Backoff::default();
             self.running_since = None;
             return;
         }
-        // After a restart of the agent the same end is found again.
-        let known = end.at.0 != 0 && self.counted.is_some_and(|counted| counted.0 / 1000 == end.at.0 / 1000);
-        self.counted = Some(end.at);
+        // After a restart of the agent the same ends are found again: of several containers also those before the last.
+        let (at, counted) = (end.at.0 / 1000, self.counted.map(|counted| counted.0 / 1000));
+        let known = end.at.0 != 0 && counted.is_some_and(|counted| at == counted || (found && at < counted));
+        if !known {
+            self.counted = Some(end.at);
+        }
         // Nobody knows when: now. It may have been while no agent was there.
         let at = if end.at.0 == 0 { now.wall } else { end.at };
         let ago = now.wall.since(at);

@@ -109,7 +109,7 @@ impl Memory {
         if let (Some(cron), Some(times)) = (&desired.cron, self.times)
             && (times.is_of(cron) || times.of.is_empty())
         {
-            book.times = Some(Times { unsure: true, ..times });
+            book.times = Some(times.recalled());
         }
         if desired.hash != self.hash {
             return;

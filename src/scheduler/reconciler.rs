@@ -261,6 +261,16 @@ impl Reconciler {
         }
     }
 
+    /// What goes on under a lock is not asked for again since its gates fell meanwhile.
+    fn suspend_gates(&mut self, gates: &Gates) {
+        for Page { book, .. } in self.books.values_mut() {
+            let Some(workload) = &book.desired else { continue };
+            if book.falls.is_some() && book.instances.iter().any(Seen::runs) {
+                book.falls = Some(gates.falls(&workload.gates));
+            }
+        }
+    }
+
     /// What changed of what has to survive.
     fn remember(&mut self) -> Option<StoredBooks> {
         let mut changed = false;
@@ -355,10 +365,18 @@ impl Reconciler {
     /// Plans, and says what changed.
     pub fn turn(&mut self, gates: &Gates, now: Now) -> Output {
         let mut output = Output { relist: std::mem::take(&mut self.relist), ..Output::default() };
-        if !self.desired_known || self.paused {
+        if !self.desired_known {
+            return output;
+        }
+        if self.paused {
+            // What was under way has its outcome.
+            output.remember = self.remember();
             return output;
         }
         self.tell_time(now, &mut output);
+        if self.lock.is_some() {
+            self.suspend_gates(gates);
+        }
         self.books.values_mut().for_each(|page| page.book.note_time(now.mono));
         let Reconciler { limits, reaches, shutting_down, lock, .. } = self;
         let world = World { reaches, shutting_down: *shutting_down, lock: *lock, limits: *limits };
@@ -462,6 +480,9 @@ impl Reconciler {
 
     fn done(&mut self, step: Step, result: Result<Outcome, ExecutorError>, now: Now) {
         let book = self.touch(&step.id);
+        if let (StepAction::Start(..), Some(times)) = (&step.action, &mut book.times) {
+            times.beginning = None;
+        }
         match result {
             // It runs as before, and nothing but its quota is at stake.
             Ok(Outcome::Limited(instance)) => {

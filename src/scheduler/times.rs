@@ -59,6 +59,9 @@ pub struct Times {
     /// A run is due, for this time, and was not begun.
     #[serde(default)]
     pub due: Option<Wall>,
+    /// The run for this time is being begun. Whether it was, an agent that is killed meanwhile does not know.
+    #[serde(default)]
+    pub beginning: Option<Wall>,
     /// The newest time that was begun or skipped.
     #[serde(default)]
     pub last: Option<Wall>,
@@ -204,7 +207,14 @@ impl Times {
         self.skipped = None;
         self.skips = 0;
         self.unsure = false;
-        self.due.take()
+        self.beginning = self.due.take();
+        self.beginning
+    }
+
+    /// An agent before this one left it so: what it was beginning is due, unless it is there.
+    #[must_use]
+    pub fn recalled(self) -> Times {
+        Times { due: self.due.max(self.beginning), beginning: None, unsure: true, ..self }
     }
 
     /// The run that was begun for this time may not have been.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flotta_agent::cron::{Schedule, Zone};
-use flotta_agent::executor::{End, ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance, Phase, Quota};
+use flotta_agent::executor::{Down, End, ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance, Phase, Quota};
 use flotta_agent::gates::Gates;
 use flotta_agent::model::desired::Desired;
 use flotta_agent::model::id::WorkloadId;
@@ -189,6 +189,21 @@ impl Device {
         }
     }
 
+    /// These containers of it end, badly, one second after the other; another one runs on.
+    pub fn falls_apart(&mut self, containers: &[&str]) {
+        let mut down = Vec::new();
+        for name in containers {
+            self.sleep(SECOND);
+            down.push(Down { name: (*name).to_owned(), end: end(1, self.now.wall, false) });
+            let Some(instance) = &mut self.there else { return };
+            instance.phase = Phase::Degraded(down.clone());
+            instance.look += 1;
+            let told = instance.clone();
+            self.hear(Input::Told(SHELL, ExecutorEvent::Changed(told)));
+            self.turn();
+        }
+    }
+
     fn end(&mut self) {
         self.ends = None;
         let Some(instance) = &mut self.there else { return };
@@ -217,7 +232,7 @@ impl Device {
         }
     }
 
-    fn carry_out(&mut self, step: &Step) -> Result<Outcome, ExecutorError> {
+    pub fn carry_out(&mut self, step: &Step) -> Result<Outcome, ExecutorError> {
         match &step.action {
             StepAction::Start(workload, _) => {
                 assert!(self.there.is_none(), "two at once");

@@ -1,11 +1,12 @@
 //! A locked device.
 
 use flotta_agent::model::command::Command;
+use flotta_agent::model::metric::{MetricSource, MetricUpdate};
 use flotta_agent::model::status::{Reason, State};
 use flotta_agent::model::workload::RestartPolicy;
 use flotta_agent::scheduler::times::Skipped;
 
-use crate::device::{Device, HOUR, MINUTE, SECOND, behind, steady, timed};
+use crate::device::{Device, HOUR, MINUTE, SECOND, behind, id, steady, timed};
 
 impl Device {
     pub fn ask(&mut self, command: &Command) -> Result<String, String> {
@@ -73,4 +74,25 @@ fn times_that_come_while_the_device_is_locked_are_skipped_or_caught_up_with_one_
         device.pass(10 * MINUTE);
         assert_eq!(device.runs.len(), runs + 1);
     }
+}
+
+#[test]
+fn a_job_that_goes_on_under_a_lock_is_not_done_twice_since_its_profile_flapped_meanwhile() {
+    let job = || behind("open", steady(RestartPolicy::OnFailure));
+    let mut device = Device::at("2027-01-01T10:00:00Z", job());
+    device.pass(10 * SECOND);
+    assert_eq!(device.says().reason, Reason::Completed);
+    device.lasts = Some((HOUR, 0));
+    device.ask(&Command::Run(id())).expect("asked");
+    let before = device.runs.len();
+    device.ask(&Command::Lock { keep: true }).expect("locked");
+    for x in [Some(1.0), None] {
+        let update = MetricUpdate { name: "x".into(), value: x, unit: None, timestamp: None, ttl: None };
+        device.gates.apply(&[update], MetricSource::Http, device.now).expect("taken");
+        device.pass(MINUTE);
+        assert_eq!(device.says().state, State::Running);
+    }
+    device.ask(&Command::Unlock).expect("unlocked");
+    device.pass(2 * HOUR);
+    assert_eq!((device.says().reason, device.runs.len()), (Reason::Completed, before));
 }

@@ -156,3 +156,40 @@ fn a_power_cut_is_no_failure_of_what_it_cut_off() {
     let says = device.says();
     assert!(says.message.contains("1 failure in a row"), "{}", says.message);
 }
+
+#[test]
+fn ends_of_several_containers_are_not_counted_again_by_a_restart_of_the_agent() {
+    let workload = || steady(RestartPolicy::Always);
+    let mut device = Device::at("2027-01-01T10:00:00Z", workload());
+    device.lasts = None;
+    device.turn();
+    device.falls_apart(&["a", "b"]);
+    let before = device.says();
+    assert!(before.message.contains("2 failures in a row"), "{}", before.message);
+    for _ in 0..3 {
+        device.restart(device.stored.clone(), "boot 1", workload());
+        let says = device.says();
+        assert!(says.message.contains("2 failures in a row"), "{}", says.message);
+    }
+}
+
+#[test]
+fn a_run_whose_start_was_cut_off_with_the_agent_is_begun_again_unless_it_is_there() {
+    for took_effect in [false, true] {
+        let workload = || timed("0 * * * *", false);
+        let mut device = Device::at("2027-01-01T10:59:30Z", workload());
+        device.lasts = None;
+        device.sleep(30 * SECOND);
+        let output = device.reconciler.turn(&device.gates, device.now);
+        assert_eq!(output.steps.len(), 1, "its start is under way");
+        let stored = output.remember.expect("stored meanwhile");
+        if took_effect {
+            let _ = device.carry_out(&output.steps[0]);
+        }
+        device.sleep(5 * SECOND);
+        device.restart(stored, "boot 1", workload());
+        device.pass(40 * MINUTE);
+        assert_eq!(device.runs.len(), 1, "{:?}", device.runs);
+        assert_eq!(device.says().state, State::Running);
+    }
+}
