@@ -9,6 +9,7 @@ mod dice;
 #[path = "../common/processes.rs"]
 mod processes;
 
+mod end;
 mod external;
 mod first_steps;
 mod kill;
