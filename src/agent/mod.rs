@@ -194,7 +194,10 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let grace = config.graceful_shutdown;
     tokio::select! {
         () = handle.end(stop, grace) => {}
-        () = signals.end(&rereads) => tracing::warn!("told to stop a second time: at once"),
+        () = signals.end(&rereads) => {
+            tracing::warn!("told to stop a second time: at once");
+            handle.end(false, Duration::ZERO).await;
+        }
     }
     watcher.abort();
     serving.abort();

@@ -240,6 +240,10 @@ impl Reconciler {
     fn tell_time(&mut self, now: Now, output: &mut Output) {
         let stepped = self.last.replace(now).map_or(0, |last| now.set_since(last));
         let stepped = if stepped.abs() < STEP { 0 } else { stepped };
+        if self.shutting_down {
+            // What comes from here on is for the next agent: one that was not there.
+            return;
+        }
         let (plausible, locked) = (now.wall >= self.not_before, self.lock.is_some());
         for page in self.books.values_mut() {
             let Page { book, timed, .. } = page;

@@ -16,6 +16,7 @@ mod processes;
 #[path = "../common/small_disk.rs"]
 mod small_disk;
 
+mod end;
 mod external;
 mod first_steps;
 mod full_disk;

@@ -2,6 +2,7 @@
 
 use flotta_agent::model::status::{Reason, State};
 use flotta_agent::model::workload::RestartPolicy;
+use flotta_agent::scheduler::Input;
 use flotta_agent::scheduler::times::Skipped;
 
 use crate::device::{DAY, Device, HOUR, MINUTE, SECOND, behind, steady, timed, utc};
@@ -192,4 +193,18 @@ fn a_run_whose_start_was_cut_off_with_the_agent_is_begun_again_unless_it_is_ther
         assert_eq!(device.runs.len(), 1, "{:?}", device.runs);
         assert_eq!(device.says().state, State::Running);
     }
+}
+
+#[test]
+fn a_time_that_comes_while_the_agent_stops_its_workloads_is_one_that_it_was_not_there_for() {
+    let workload = || timed("0 11 * * *", false);
+    let mut device = Device::at("2027-01-01T10:59:55Z", workload());
+    device.hear(Input::ShutDown);
+    device.pass(10 * SECOND);
+    let stored = device.stored.clone();
+    device.sleep(2 * DAY);
+    device.restart(stored, "boot 2", workload());
+    device.pass(MINUTE);
+    assert_eq!(device.runs.len(), 0, "{:?}", device.runs);
+    assert_eq!(device.skipped.last().map(|(_, why)| *why), Some(Skipped::AgentAway));
 }
