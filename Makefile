@@ -1,6 +1,7 @@
 # The commands of this project. `make run` needs Rust and a C compiler, nothing else.
 CARGO ?= cargo
 SEEDS ?= 10000
+FIRST ?= 0
 FUZZ_SECONDS ?= 600
 
 .PHONY: run build test test-vm test-needs lint bench sim fuzz hostile
@@ -31,8 +32,9 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-sim: ## Many seeds of the simulators: make sim SEEDS=10000
-	SIM_SEEDS=$(SEEDS) $(CARGO) test --release --test simulator --test pods_simulator -- --nocapture
+sim: ## Many seeds of the simulators, with their rate: make sim SEEDS=10000; FIRST=5000 goes on from there
+	SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) $(CARGO) test --profile sim --test simulator whatever -- --nocapture
+	SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) $(CARGO) test --profile sim --test pods_simulator -- --nocapture
 
 bench: ## Benchmarks of the pure parts, of the whole process, of the broker beside Mosquitto, with a Flotta server, of pods (as root); each prints its method.
 	$(CARGO) bench

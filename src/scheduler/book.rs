@@ -262,6 +262,19 @@ impl Book {
         }
     }
 
+    /// A list that was asked for after the last outcome outranks it: what is said to have been stopped or removed, and runs,
+    /// was not.
+    pub fn believe(&mut self, instance: &Instance) {
+        if matches!(instance.phase, Phase::Ended(_)) {
+            return;
+        }
+        self.removed.retain(|removed| *removed != instance.handle);
+        let outranked = |seen: &&mut Seen| seen.instance.handle == instance.handle && seen.instance.look == u64::MAX;
+        if let Some(seen) = self.instances.iter_mut().find(outranked) {
+            seen.instance.look = instance.look;
+        }
+    }
+
     /// Takes the news that an instance is gone.
     pub fn forget(&mut self, handle: &Handle, now: Now) {
         self.instances.retain(|known| known.instance.handle != *handle);

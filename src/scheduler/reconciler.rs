@@ -430,8 +430,14 @@ impl Reconciler {
         for (id, workload) in desired.workloads {
             let page = self.books.entry(id.clone()).or_insert_with(|| Page::new(&id));
             page.book.luck = luck(self.seed, &id);
+            let hash = workload.hash.clone();
+            let other = page.book.desired.as_ref().is_none_or(|before| before.hash != hash);
             page.book.set_desired(Some(workload), now);
-            if let Some(memory) = self.recalled.remove(&id) {
+            // One that two sources want is first seen as the one says it, and then as the other does.
+            if let Some(memory) = self.recalled.get(&id).filter(|_| other).cloned() {
+                if memory.hash == hash {
+                    self.recalled.remove(&id);
+                }
                 page.kept = Some(memory.clone());
                 memory.recall(&mut page.book, self.same_boot);
             }
@@ -474,6 +480,7 @@ impl Reconciler {
                 book.forget(&handle, now);
             }
             for instance in there {
+                book.believe(&instance);
                 if first {
                     book.adopted = Some(instance.handle.clone());
                 }
@@ -512,6 +519,13 @@ impl Reconciler {
                         book.observe(step.executor, instance, now);
                     }
                     (Outcome::Resumed(instance), _) => {
+                        // It had been stopped, and is back: what is told of it from here on counts again.
+                        let stopped = |seen: &&mut Seen| {
+                            seen.instance.handle == instance.handle && seen.instance.look == u64::MAX
+                        };
+                        if let Some(seen) = book.instances.iter_mut().find(stopped) {
+                            seen.instance.look = instance.look;
+                        }
                         let was_down = book.instances.iter().any(|seen| {
                             seen.instance.handle == instance.handle && !(seen.runs() && seen.down().is_empty())
                         });

@@ -1,58 +1,100 @@
-//! The simulator: the real reconciler and the real gates against a simulated executor and clock, with seeds.
+//! The simulator: the agent's real mind, sources, session, state and outlet, with a seeded clock, disk, podman, shell,
+//! broker, server and people. One seed is one history: the same each time.
 //!
-//! `make sim SEEDS=10000` runs many; `SIM_SEED=7 cargo test --test simulator` replays one. A failing seed prints itself.
-//! Faults: operations that fail, are slow, or take effect and report a failure; events that get lost or come twice; lists
-//! that fail; runs that end by themselves; metrics and manifests that change at any moment. Invariants at every step: at
-//! most one copy of a workload runs, one operation at a time, nothing runs that was never desired; and once faults cease,
-//! what should run runs, nothing else does, and the statuses say so.
+//! ```text
+//!  operator (files, sensors, lock)   server    broker
+//!        │                             │          ▲
+//!        ▼                             ▼          │
+//!  files ─► agent: Core, Gates, Directory, Configured, Session, ExternalOutlet ─► store: Saving ─► disk
+//!                        │ steps ▲ outcomes, events, lists
+//!                        ▼       │
+//!                  calls, news ─► machine (what really runs)
+//! ```
+//! - `trouble` and the faults in `calls`, `news`, `store` make things go wrong; `watch`, `recall` and `store` hold what
+//!   happens against what was promised, at every step; `settled` does so once nothing goes wrong any more.
+//! - `make sim SEEDS=10000` runs many. A failing seed prints what happened last and how to see it again.
+//! - `mutation`: agents that are broken on purpose, which have to be found out.
 
-#[path = "../common/models.rs"]
-mod models;
+#[path = "../common/disk.rs"]
+mod disk;
+
+mod agent;
+mod brain;
+mod broker;
+mod calls;
+mod clock;
+mod commands;
+mod dice;
+mod due;
+mod evidence;
+mod files;
+mod machine;
+mod mutation;
+mod news;
+mod operator;
+mod recall;
+mod run;
+mod server;
+mod settled;
+mod store;
+mod tally;
+mod trace;
+mod trouble;
+mod wanted;
+mod watch;
 mod world;
 
-use world::World;
+use flotta_agent::state::Disk;
 
-fn run(seed: u64) -> world::Tally {
-    let mut world = World::new(seed);
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        world.trouble(400);
-        world.calm_down();
-        world.check_converged();
-        world.tally
-    }));
-    match outcome {
-        Ok(tally) => tally,
-        Err(cause) => {
-            eprintln!("seed {seed} fails; replay it with: SIM_SEED={seed} cargo test --test simulator -- --nocapture");
-            std::panic::resume_unwind(cause);
-        }
-    }
-}
+use mutation::Mutation;
+use run::{Ran, number, run, run_hours, seeds};
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok()?.parse().ok()
-}
+/// Seeds that once failed, each with what it found (tests/simulator/found.md).
+const PAST: &str = include_str!("past.txt");
 
 #[test]
 fn whatever_goes_wrong_what_should_run_runs_once_and_the_status_is_true() {
     if let Some(seed) = number("SIM_SEED") {
-        println!("{:?}", run(seed));
+        let ran = run(seed, None);
+        ran.tell();
+        ran.tally.print(0.0);
         return;
     }
-    let seeds = number("SIM_SEEDS").unwrap_or(300);
-    let first = number("SIM_FIRST").unwrap_or(0);
-    let mut total = world::Tally::default();
-    for seed in first..first + seeds {
-        total.add(run(seed));
-    }
-    println!("{seeds} seeds: {total:?}");
-    assert!(total.starts > seeds && total.faults > seeds, "the simulation does something: {total:?}");
+    let total = seeds();
+    assert!(total.all_done() > total.runs && total.all_faults() > total.runs, "the simulation does something");
 }
 
-/// Seeds that once failed.
 #[test]
 fn past_failures_stay_mended() {
-    for seed in [599, 6_558, 9_291] {
-        run(seed);
+    for seed in PAST.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()) {
+        run(seed, None).tell();
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_history() {
+    let digest = |seed| run_hours(2, seed, None).digest;
+    for seed in [1, 2] {
+        assert_eq!(digest(seed), digest(seed), "seed {seed}");
+    }
+    assert_ne!(digest(1), digest(2));
+}
+
+/// Each is found within so many seeds.
+const SEEDS_FOR_EACH: u64 = 40;
+
+#[test]
+fn an_agent_that_is_broken_on_purpose_is_found_out() {
+    let only = std::env::var("SIM_MUTATION").ok();
+    for mutation in Mutation::ALL {
+        if only.as_ref().is_some_and(|only| *only != format!("{mutation:?}")) {
+            continue;
+        }
+        let found = (0..SEEDS_FOR_EACH).find_map(|seed| {
+            let Ran { failure, .. } = run_hours(6, seed, Some(mutation));
+            failure.map(|why| (seed, why))
+        });
+        let (seed, why) = found.unwrap_or_else(|| panic!("{mutation:?} is not noticed in {SEEDS_FOR_EACH} seeds"));
+        println!("{mutation:?} is found by seed {seed}: {why}");
     }
 }

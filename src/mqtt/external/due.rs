@@ -46,7 +46,7 @@ struct Kept {
 
 /// A message in flight.
 #[derive(Clone, Debug)]
-pub(super) struct Item {
+pub struct Item {
     session: u64,
     pub(super) topic: String,
     pub(super) length: usize,
@@ -55,8 +55,16 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub(super) fn is_retained(&self) -> bool {
+    /// It is the value of a topic; else an event.
+    #[must_use]
+    pub fn is_retained(&self) -> bool {
         self.event.is_none()
+    }
+
+    /// Where it is said.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
     }
 }
 

@@ -35,12 +35,9 @@ mod subscriptions;
 mod trouble;
 
 pub use counts::{Counts, Refusal};
-pub use due::{KEPT_EVENT_BYTES, KEPT_EVENTS};
+pub use due::{Item, KEPT_EVENT_BYTES, KEPT_EVENTS};
 pub use kept::{OBJECT, Undelivered};
-pub use outlet::ExternalOutlet;
-
-use due::Item;
-use outlet::NotSent;
+pub use outlet::{ExternalOutlet, NotSent};
 
 /// A packet larger than this is not sent, and ends the connection when it comes in.
 const MAX_PACKET: usize = 256 * 1024;

@@ -29,7 +29,8 @@ pub struct ExternalOutlet {
 }
 
 /// Why a message was not handed to the connection.
-pub(super) enum NotSent {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotSent {
     /// No room now.
     Later,
     /// It never can be.
@@ -52,13 +53,13 @@ impl ExternalOutlet {
     }
 
     /// A new connection: all of it is said again, and nothing of the one before counts.
-    pub(super) fn connected(&self) {
+    pub fn connected(&self) {
         self.due().begin();
         self.rung.notify_one();
     }
 
     /// The connection is over. From here on nothing is handed to the client.
-    pub(super) fn disconnected(&self) {
+    pub fn disconnected(&self) {
         self.due().connected = false;
     }
 
@@ -87,12 +88,13 @@ impl ExternalOutlet {
     }
 
     /// Whether a retained topic that the broker holds is one that we stand by.
-    pub(super) fn stands(&self, topic: &str) -> bool {
+    #[must_use]
+    pub fn stands(&self, topic: &str) -> bool {
         self.due().stands(topic)
     }
 
     /// The payloads of the events that wait, oldest first.
-    pub(super) fn undelivered(&self) -> Vec<Bytes> {
+    pub fn undelivered(&self) -> Vec<Bytes> {
         self.due().undelivered()
     }
 
@@ -115,7 +117,7 @@ impl ExternalOutlet {
 
     /// Hands the next message to `send`, if there is one. Under the lock, so that none is handed over once the connection
     /// is known to be over: it would go out first on the next one, ahead of older ones.
-    pub(super) fn say_next<T>(&self, send: impl FnOnce(&str, Bytes, bool) -> Result<T, NotSent>) -> Option<(Item, T)> {
+    pub fn say_next<T>(&self, send: impl FnOnce(&str, Bytes, bool) -> Result<T, NotSent>) -> Option<(Item, T)> {
         let mut due = self.due();
         if !due.connected || due.closing || (due.careful && !due.in_flight.is_empty()) {
             return None;
@@ -145,7 +147,7 @@ impl ExternalOutlet {
     }
 
     /// The broker has it, or the connection it went out on is over. In the order in which they were said.
-    pub(super) fn settled(&self, item: &Item, acknowledged: bool) {
+    pub fn settled(&self, item: &Item, acknowledged: bool) {
         self.due().settled(item, acknowledged);
         if acknowledged && !item.is_retained() {
             self.events_changed.notify_one();

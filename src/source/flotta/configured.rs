@@ -86,23 +86,35 @@ impl Configured {
         // It may be large: not where others wait for their turn.
         let read = tokio::task::spawn_blocking(move || read(&settings, before.as_deref(), &message));
         match read.await {
-            Ok(Ok(Some(in_force))) => {
-                let update = in_force.update();
-                self.now = Some(Arc::new(in_force));
-                Taken::New(Box::new(update))
-            }
-            Ok(Ok(None)) => Taken::Same,
-            Ok(Err(why)) => {
-                Taken::Unusable(format!("the server's answer is no configuration: {why}; the last one stays in force"))
-            }
+            Ok(read) => self.taken(read),
             Err(why) => Taken::Unusable(format!(
                 "an error of the agent itself over the server's configuration, please report it: {why}; the last one stays in force"
             )),
         }
     }
 
+    /// [`Configured::take`] without a thread of its own, for whoever has none: the simulator in `tests/`.
+    pub fn take_now(&mut self, message: &Value) -> Taken {
+        let read = read(&self.settings, self.now.as_deref(), message);
+        self.taken(read)
+    }
+
+    fn taken(&mut self, read: Result<Option<InForce>, String>) -> Taken {
+        match read {
+            Ok(Some(in_force)) => {
+                let update = in_force.update();
+                self.now = Some(Arc::new(in_force));
+                Taken::New(Box::new(update))
+            }
+            Ok(None) => Taken::Same,
+            Err(why) => {
+                Taken::Unusable(format!("the server's answer is no configuration: {why}; the last one stays in force"))
+            }
+        }
+    }
+
     /// Nothing is wanted any more.
-    pub(super) fn clear(&mut self) -> Update {
+    pub fn clear(&mut self) -> Update {
         self.now = None;
         Update { desired: Desired::default(), stored: None, version: None }
     }
