@@ -49,6 +49,8 @@ pub struct Agent {
     pub configured: Configured,
     pub session: Session,
     pub listing: BTreeSet<ExecutorId>,
+    /// Executors that have said what is there.
+    pub answered: BTreeSet<ExecutorId>,
     /// Workloads with an operation under way.
     pub at_work: BTreeSet<WorkloadId>,
     pub wake: Option<Mono>,
@@ -106,6 +108,7 @@ impl World {
             configured,
             session,
             listing: BTreeSet::new(),
+            answered: BTreeSet::new(),
             at_work: BTreeSet::new(),
             wake: None,
             turn_due: false,

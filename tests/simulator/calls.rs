@@ -102,6 +102,20 @@ impl World {
         };
         self.later(effect, Due::Effect(call));
         self.later(takes + 1, Due::Answer(call));
+        if self.broken == Some(Mutation::StartsTwice) && self.dice.one_in(50) {
+            self.start_once_more(call);
+        }
+    }
+
+    /// What a broken agent does: the same call twice.
+    fn start_once_more(&mut self, call: u64) {
+        let Some(Call { life, step, .. }) = self.calls.get(&call) else { return };
+        if matches!(step.action, StepAction::Start(..)) {
+            let (life, step, manner) = (*life, step.clone(), Manner::Well);
+            self.call += 1;
+            self.calls.insert(self.call, Call { life, step, manner, settled: false, answered: true, outcome: None });
+            self.later(2_000, Due::Effect(self.call));
+        }
     }
 
     /// It takes effect, if it is one that does and nothing was in the way.

@@ -80,7 +80,13 @@ impl Evidence {
                     self.saw(instance);
                 }
                 (Outcome::Started(instance) | Outcome::Limited(instance), _) => self.saw(instance),
-                (Outcome::Stopped(_), StepAction::Stop(handle)) => self.put(&step.id, handle, u64::MAX, false),
+                // Of one that had ended already it says nothing new.
+                (Outcome::Stopped(_), StepAction::Stop(handle)) => {
+                    let told = self.told.get(&step.id).and_then(|of| of.get(handle));
+                    if told.is_none_or(|told| told.runs) {
+                        self.put(&step.id, handle, u64::MAX, false);
+                    }
+                }
                 _ => {}
             },
             _ => {}

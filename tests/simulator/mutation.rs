@@ -17,7 +17,7 @@ pub enum Mutation {
     ForgetsServer,
     /// Nothing is ever listed after the start.
     NeverLists,
-    /// A start that was reported as failed is tried again as if nothing could have come of it.
+    /// A start is asked for twice now and then.
     StartsTwice,
     /// Now and then a status is not published.
     DropsStatuses,

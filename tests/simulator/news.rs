@@ -86,6 +86,9 @@ impl World {
     pub fn listed(&mut self, life: Life, by: ExecutorId, ticket: u64, listed: Result<Vec<Instance>, ExecutorError>) {
         if let Some(agent) = self.alive(life) {
             agent.listing.remove(&by);
+            if listed.is_ok() {
+                agent.answered.insert(by);
+            }
             self.input(Input::Listed(by, ticket, listed));
         }
     }

@@ -152,7 +152,7 @@ impl World {
             _ => true,
         });
         self.queue.hurry(self.clock.now + 5_000);
-        for by in EXECUTORS {
+        for by in self.machine.away.clone() {
             self.executor_back(by);
         }
         self.broker_back();
