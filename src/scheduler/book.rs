@@ -137,6 +137,8 @@ pub struct Book {
     pub begun: Option<Wall>,
     /// Somebody asked for a run now.
     pub asked: bool,
+    /// Another version ran before a restart of the agent, maybe by another executor.
+    pub changed_away: bool,
     /// When the last end that was counted was: the same one is not counted again after a restart of the agent.
     pub counted: Option<Wall>,
     /// Where in its share a randomised wait falls, together with the count of failures; other devices have others.
@@ -171,6 +173,7 @@ impl Book {
             times: None,
             begun: None,
             asked: false,
+            changed_away: false,
             counted: None,
             luck: 0,
         }

@@ -378,6 +378,10 @@ fn failing(reason: Reason) -> (State, Reason) {
 
 fn start(at: &Situation<'_>, cpu_quota_us: Option<u32>) -> Verdict {
     let starting = Verdict::say(State::Deploying, Reason::Starting);
+    if at.book.changed_away && at.reaches.values().any(|reach| *reach == Reach::Unasked) {
+        // What ran before may still, and another executor may be the one that knows.
+        return starting;
+    }
     if at.book.uncertain.is_some() {
         return match &at.book.backoff.error {
             Some((reason, _)) => {

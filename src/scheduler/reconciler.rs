@@ -435,6 +435,7 @@ impl Reconciler {
             page.book.set_desired(Some(workload), now);
             // One that two sources want is first seen as the one says it, and then as the other does.
             if let Some(memory) = self.recalled.get(&id).filter(|_| other).cloned() {
+                page.book.changed_away = memory.hash != hash;
                 if memory.hash == hash {
                     self.recalled.remove(&id);
                 }
