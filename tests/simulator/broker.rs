@@ -284,9 +284,9 @@ impl World {
         }
         match self.broker.events.get(&seq) {
             // Once more: at least once is what is promised.
-            Some(before) if *before == payload => return,
-            Some(_) => return self.fail(format!("event {seq} came with another content before")),
-            None if seq < newest => return self.fail(format!("event {seq} comes after {newest}")),
+            Some(before) if *before == payload => {}
+            Some(_) => self.fail(format!("event {seq} came with another content before")),
+            None if seq < newest => self.fail(format!("event {seq} comes after {newest}")),
             None => drop(self.broker.events.insert(seq, payload)),
         }
     }

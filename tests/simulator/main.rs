@@ -81,7 +81,7 @@ fn the_same_seed_is_the_same_history() {
 }
 
 /// Each is found within so many seeds.
-const SEEDS_FOR_EACH: u64 = 40;
+const SEEDS_FOR_EACH: u64 = 600;
 
 #[test]
 fn an_agent_that_is_broken_on_purpose_is_found_out() {

@@ -77,6 +77,7 @@ fn cpu() -> f64 {
 }
 
 /// `SIM_SEEDS` of them from `SIM_FIRST`; else fresh ones for `SIM_SECONDS`.
+#[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "for who runs it: from where on, and for how long")]
 pub fn seeds() -> Tally {
     let count = number("SIM_SEEDS");
     let seconds = number("SIM_SECONDS").unwrap_or(SECONDS);

@@ -109,6 +109,7 @@ impl Tally {
     }
 
     /// A table for a person; `cpu`: seconds of the processor.
+    #[expect(clippy::print_stdout, reason = "for who runs it")]
     pub fn print(&self, cpu: f64) {
         let days = self.ms as f64 / 86_400_000.0;
         let (done, faults) = (self.all_done(), self.all_faults());

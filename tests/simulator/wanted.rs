@@ -29,6 +29,9 @@ pub enum RetryLine {
     Growing(u64, f64, f64, u64),
 }
 
+/// Conditions by name, with their CPU quota.
+pub type Conditions = Vec<(&'static str, Option<u32>)>;
+
 /// One workload as it is wanted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Wanted {
@@ -36,7 +39,7 @@ pub struct Wanted {
     pub marker: u64,
     pub by: ExecutorId,
     /// The profile, and the conditions it names with their CPU quota.
-    pub gates: Vec<(&'static str, Vec<(&'static str, Option<u32>)>)>,
+    pub gates: Vec<(&'static str, Conditions)>,
     pub restart: Option<&'static str>,
     pub cron: Option<CronLine>,
     pub retry: RetryLine,
