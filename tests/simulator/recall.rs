@@ -32,6 +32,7 @@ impl World {
 
     pub fn watch_death(&mut self) {
         self.watch.recording = false;
+        self.watch.too_soon.clear();
         if self.watch.asking.is_some() {
             self.watch.locked = Locked::Unsure;
         }

@@ -14,6 +14,7 @@ use flotta_agent::mqtt::external::KEPT_EVENTS;
 use flotta_agent::scheduler::plan::{Step, StepAction};
 
 use crate::brain::{CLOCK_FROM, LIMITS};
+use crate::machine::EXECUTORS;
 use crate::store::MOST_OBJECTS;
 use crate::world::World;
 
@@ -75,6 +76,8 @@ pub struct Watch {
     pub wished_at: u64,
     pub truths: StoredTruths,
     pub truths_at: u64,
+    /// Started before every executor had answered this agent.
+    pub too_soon: BTreeSet<WorkloadId>,
     /// Those that run twice for a reason that nobody can help.
     unknowing: BTreeSet<WorkloadId>,
     /// The agent that died had had the time to store what it knew.
@@ -128,7 +131,7 @@ impl World {
         }
     }
 
-    /// Open (found.md, seed 338): a workload whose kind was changed while the executor of before has not answered this
+    /// Open (found.md, seeds 338 and 1033): a workload whose kind was changed while the executor of before has not answered this
     /// agent yet. Whether it runs there nobody knows.
     fn could_not_know(&mut self, id: &WorkloadId) -> bool {
         let mut by: Vec<ExecutorId> =
@@ -136,7 +139,8 @@ impl World {
         let all = by.len();
         by.dedup();
         let asked = self.agent.as_ref().is_some_and(|agent| by.iter().all(|by| agent.answered.contains(by)));
-        if all == 2 && by.len() == 2 && !asked {
+        let too_soon = self.watch.too_soon.contains(id);
+        if all == 2 && by.len() == 2 && (!asked || too_soon) {
             self.watch.unknowing.insert(id.clone());
         }
         self.watch.unknowing.contains(id)
@@ -201,6 +205,10 @@ impl World {
             return self.fail(format!("{} is started, and nobody wants it", step.id));
         };
         if let StepAction::Start(workload, _) = &step.action {
+            let answered = self.agent.as_ref().map_or(0, |agent| agent.answered.len());
+            if answered < EXECUTORS.len() {
+                self.watch.too_soon.insert(step.id.clone());
+            }
             if workload.hash != desired.hash {
                 return self.fail(format!("{} is started in a version that is not the one that is wanted", step.id));
             }
