@@ -4,20 +4,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::executor::{ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance};
-use crate::gates::{Gate, Gates};
-use crate::model::command::Command;
+use crate::executor::{ExecutorError, ExecutorEvent, ExecutorId, Instance};
+use crate::gates::Gates;
 use crate::model::desired::Desired;
 use crate::model::id::WorkloadId;
-use crate::model::status::{Event, Reason, State, WorkloadStatus};
+use crate::model::status::{Event, Reason, WorkloadStatus};
 use crate::model::time::{Mono, Now, Wall};
 
 use super::book::{Book, Operation, Seen};
-use super::decide::{Lock, Reach, Reaches, Verdict};
+use super::decide::{Lock, Reach, Reaches};
 use super::memory::{Memory, StoredBooks};
-use super::message::{self, Facts, Sky};
+use super::message::{Facts, Sky};
 use super::plan::{Limits, Plan, Step, StepAction, World, plan};
 use super::times::{Hands, Skipped, Times};
+
+mod asked;
+mod heard;
+mod said;
+
+use said::say;
 
 /// What can happen.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,64 +181,6 @@ impl Reconciler {
     #[must_use]
     pub fn lock(&self) -> Option<Lock> {
         self.lock
-    }
-
-    /// Carries out what a person asks for; what was done, or why not, in a sentence.
-    ///
-    /// # Errors
-    /// A sentence with what to do.
-    pub fn command(&mut self, command: &Command, gates: &Gates, now: Now) -> Result<String, String> {
-        match command {
-            Command::Lock { keep } => {
-                let before = self.lock.replace(Lock { keep: *keep });
-                Ok(match (before, keep) {
-                    (Some(before), keep) if before.keep == *keep => "the device is locked already".to_owned(),
-                    (_, true) => "the device is locked: what runs goes on, nothing new is started".to_owned(),
-                    (_, false) => "the device is locked: its workloads are being stopped".to_owned(),
-                })
-            }
-            Command::Unlock => Ok(match self.lock.take() {
-                Some(_) => "the device is unlocked: profiles and schedules decide again".to_owned(),
-                None => "the device was not locked".to_owned(),
-            }),
-            Command::Run(id) => self.run_now(id, gates, now),
-        }
-    }
-
-    fn run_now(&mut self, id: &WorkloadId, gates: &Gates, now: Now) -> Result<String, String> {
-        let known = self.books.get_mut(id).filter(|page| page.book.desired.is_some());
-        let Some(page) = known else {
-            return Err(format!(
-                "there is no workload {id} on this device; `flotta-agent status` lists those there are"
-            ));
-        };
-        let Page { book, said, .. } = page;
-        let Some(workload) = book.desired.clone() else { return Err(String::new()) };
-        if self.lock.is_some() {
-            return Err("the device is locked, so nothing is started; unlock it first: flotta-agent host unlock".into());
-        }
-        let hopeless = [Reason::InvalidSpec, Reason::NotSupported, Reason::ForbiddenByPolicy];
-        if let Some((_, status)) = said.as_ref().filter(|(_, status)| hopeless.contains(&status.reason)) {
-            return Err(format!("{id} cannot be run: {}", status.message));
-        }
-        let starts = matches!(book.operation, Some((Operation::Start | Operation::Resume, _)));
-        if starts || book.instances.iter().any(|seen| seen.runs() && seen.instance.hash == workload.hash) {
-            return Err(format!("{id} runs already"));
-        }
-        let closed = matches!(gates.gate(&workload.gates), Gate::Closed { .. });
-        let why = || gates.explain(&workload.gates, now);
-        match &mut book.times {
-            Some(times) => times.ask(now.wall),
-            None if closed => return Err(format!("{id} is not to run now: {}", why())),
-            None => book.asked = true,
-        }
-        book.backoff.until = None;
-        book.backoff.error = None;
-        Ok(if closed {
-            format!("a run of {id} is due, and waits: {}", why())
-        } else {
-            format!("{id} is being started")
-        })
     }
 
     /// Holds the schedules against the clock.
@@ -444,138 +391,6 @@ impl Reconciler {
             }
         }
     }
-
-    fn listed(&mut self, executor: ExecutorId, ticket: u64, instances: Vec<Instance>, now: Now) {
-        self.reaches.insert(executor, Reach::Reachable);
-        // It may not have answered at first.
-        let first = self.answered.insert(executor);
-        for instance in &instances {
-            self.books.entry(instance.id.clone()).or_insert_with(|| Page::new(&instance.id));
-        }
-        let mut by_id: BTreeMap<WorkloadId, Vec<Instance>> = BTreeMap::new();
-        for instance in instances {
-            by_id.entry(instance.id.clone()).or_default().push(instance);
-        }
-        for (id, page) in &mut self.books {
-            let book = &mut page.book;
-            let there = by_id.remove(id).unwrap_or_default();
-            if book.operation.is_some() || book.touched > ticket {
-                // Something happened since the question was asked, or goes on: what is gone, or new, its outcome tells. How
-                // what is known is, the numbers of the looks put in order.
-                let known = |i: &Instance| book.instances.iter().any(|seen| seen.instance.handle == i.handle);
-                for instance in there.into_iter().filter(known).collect::<Vec<_>>() {
-                    book.observe(executor, instance, now);
-                }
-                if book.operation.is_none() {
-                    self.relist.extend(book.uncertain.filter(|uncertain| *uncertain == executor));
-                }
-                continue;
-            }
-            if book.uncertain == Some(executor) {
-                book.uncertain = None;
-            }
-            let gone = |seen: &&Seen| seen.by == executor && !there.iter().any(|i| i.handle == seen.instance.handle);
-            let missing: Vec<Handle> =
-                book.instances.iter().filter(gone).map(|seen| seen.instance.handle.clone()).collect();
-            for handle in missing {
-                book.forget(&handle, now);
-            }
-            for instance in there {
-                book.believe(&instance);
-                if first {
-                    book.adopted = Some(instance.handle.clone());
-                }
-                book.observe(executor, instance, now);
-            }
-        }
-    }
-
-    fn done(&mut self, step: Step, result: Result<Outcome, ExecutorError>, now: Now) {
-        let book = self.touch(&step.id);
-        if let (StepAction::Start(..), Some(times)) = (&step.action, &mut book.times) {
-            times.beginning = None;
-        }
-        match result {
-            // It runs as before, and nothing but its quota is at stake.
-            Ok(Outcome::Limited(instance)) => {
-                book.limit_retry = None;
-                book.limit_error = None;
-                book.observe(step.executor, instance, now);
-            }
-            Err(error) if matches!(step.action, StepAction::Limit(..)) => {
-                book.limit_retry = Some(now.mono.plus(LIMIT_RETRY));
-                book.limit_error = Some(error.message);
-                book.news = book.news.saturating_add(1);
-                self.relist.push(step.executor);
-            }
-            Err(error) if error.reason == Reason::ImagePull => {
-                book.note_waiting(error.reason, error.message, now);
-            }
-            Ok(outcome) => {
-                book.note_success(step.action.is_end());
-                match (outcome, step.action) {
-                    (Outcome::Started(instance), _) => {
-                        book.restarts = book.restarts.saturating_add(u64::from(book.ended_by_itself));
-                        book.ended_by_itself = false;
-                        book.observe(step.executor, instance, now);
-                    }
-                    (Outcome::Resumed(instance), _) => {
-                        // It had been stopped, and is back: what is told of it from here on counts again.
-                        let stopped = |seen: &&mut Seen| {
-                            seen.instance.handle == instance.handle && seen.instance.look == u64::MAX
-                        };
-                        if let Some(seen) = book.instances.iter_mut().find(stopped) {
-                            seen.instance.look = instance.look;
-                        }
-                        let was_down = book.instances.iter().any(|seen| {
-                            seen.instance.handle == instance.handle && !(seen.runs() && seen.down().is_empty())
-                        });
-                        book.restarts = book.restarts.saturating_add(u64::from(was_down));
-                        book.ended_by_itself = false;
-                        if was_down && book.adopted.as_ref() == Some(&instance.handle) {
-                            book.adopted = None;
-                        }
-                        let same = |seen: &Seen| {
-                            seen.instance.handle == instance.handle && seen.instance.phase == instance.phase
-                        };
-                        if was_down && book.instances.iter().any(same) {
-                            let message = "it was started again, and is as it was".to_owned();
-                            book.note_failure(Reason::StartFailed, message, now);
-                        }
-                        book.observe(step.executor, instance, now);
-                    }
-                    (Outcome::Stopped(end), StepAction::Stop(handle)) => {
-                        let known = book.instances.iter().find(|seen| seen.instance.handle == handle);
-                        if let Some(mut instance) = known.map(|seen| seen.instance.clone()) {
-                            instance.phase = crate::executor::Phase::Ended(end);
-                            // Nothing brings it back: all other news of it are older.
-                            instance.look = u64::MAX;
-                            book.observe(step.executor, instance, now);
-                        }
-                    }
-                    (_, StepAction::Remove(handle)) => book.forget(&handle, now),
-                    (_, _) => {}
-                }
-            }
-            Err(error) if step.action.is_end() => {
-                book.note_end_failure(error.message, now);
-                book.uncertain = Some(step.executor);
-            }
-            // No failure of the workload's: whether the executor can be asked, the list tells that is asked for now.
-            Err(error) if error.reason == Reason::ExecutorUnreachable => {
-                book.note_unreachable(error.message, now);
-                book.uncertain = Some(step.executor);
-            }
-            Err(error) => {
-                book.note_failure(error.reason, error.message, now);
-                book.uncertain = Some(step.executor);
-            }
-        }
-        let book = self.touch(&step.id);
-        book.operation = None;
-        let uncertain = book.uncertain;
-        self.relist.extend(uncertain);
-    }
 }
 
 fn begin(book: &mut Book, step: &Step, gates: &Gates) {
@@ -601,59 +416,4 @@ fn luck(seed: u64, id: &WorkloadId) -> u64 {
     // FNV-1a: the same in every release and on every machine.
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     id.to_string().bytes().fold(seed ^ 0xcbf2_9ce4_8422_2325, step)
-}
-
-/// Says what changed of one workload. What is begun in this turn is said in this turn.
-fn say(page: &mut Page, verdict: &Verdict, sky: &Sky<'_>, now: Now, seq: &mut u64, out: &mut Output) {
-    let mut verdict = verdict.clone();
-    if page.book.operation.is_some_and(|(operation, _)| operation == Operation::Stop) {
-        verdict.say = Some((State::Running, Reason::Stopping));
-    }
-    let from = page.said.as_ref().map(|(_, status)| status.state);
-    let Some((state, reason)) = verdict.say else {
-        if page.book.is_blank()
-            && let Some((_, last)) = page.said.take()
-        {
-            out.events.push(event(seq, now, &page.book.id, from, None, None, format!("{} is gone", last.name)));
-            out.statuses.push((page.book.id.clone(), None));
-        }
-        return;
-    };
-    let facts = Facts::of(&page.book, (state, reason), &verdict, sky, now);
-    if page.said.as_ref().is_some_and(|(last, _)| *last == facts) {
-        return;
-    }
-    let before = page.said.as_ref().map(|(_, status)| status);
-    let Some(status) = message::status(&page.book, &facts, before, sky, now) else { return };
-    let changed = before.is_none_or(|last| (last.state, last.reason) != (state, reason));
-    if changed {
-        out.events.push(event(seq, now, &page.book.id, from, Some(state), Some(reason), status.message.clone()));
-    }
-    // Not all that is compared is said.
-    if before != Some(&status) {
-        out.statuses.push((page.book.id.clone(), Some(status.clone())));
-    }
-    page.said = Some((facts, status));
-}
-
-fn event(
-    seq: &mut u64,
-    now: Now,
-    id: &WorkloadId,
-    from: Option<State>,
-    to: Option<State>,
-    reason: Option<Reason>,
-    message: String,
-) -> Event {
-    *seq = seq.saturating_add(1);
-    Event {
-        seq: *seq,
-        time: now.wall,
-        namespace: id.namespace().into(),
-        name: id.name().into(),
-        from,
-        to,
-        reason,
-        message,
-    }
 }
