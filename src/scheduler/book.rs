@@ -370,7 +370,8 @@ impl Book {
             self.running_since = None;
             return;
         }
-        self.ended_by_itself = true;
+        // The next run of a schedule is none that was started again.
+        self.ended_by_itself = self.times.is_none();
         self.note_wait(end, found, now);
     }
 

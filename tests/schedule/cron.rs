@@ -21,7 +21,7 @@ fn a_workload_runs_at_its_times_and_says_the_next_one_and_how_the_last_one_ended
     let says = device.says();
     assert_eq!((says.state, says.reason), (State::Ready, Reason::CronWait));
     assert_eq!((says.last_run, says.last_exit_code), (Some(utc("2027-01-01T10:10:00Z")), Some(3)));
-    assert_eq!(says.next_run, Some(utc("2027-01-01T10:15:00Z")));
+    assert_eq!((says.next_run, says.restarts), (Some(utc("2027-01-01T10:15:00Z")), 0));
     assert!(says.message.contains("\"*/5 * * * *\"") && says.message.contains("exit code 3"), "{}", says.message);
 }
 
