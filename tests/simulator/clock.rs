@@ -6,6 +6,10 @@ use flotta_agent::model::time::{Mono, Now, Wall};
 /// What the wall clock shows at the beginning where nobody sets it: the 9th of November 2026, 00:00 UTC.
 pub const EPOCH: i64 = 1_794_182_400_000;
 
+/// No clock is set before this: Linux sets none before 1970, and in the first days of it numbers of events that were not
+/// reserved (`state::numbers`) cannot be told from those that were.
+const EARLIEST: i64 = 1_200_000_000;
+
 #[derive(Clone, Debug)]
 pub struct Clock {
     /// Milliseconds of the simulation: true time.
@@ -49,6 +53,7 @@ impl Clock {
     }
 
     pub fn jump(&mut self, by: i64) {
+        let by = by.max(EARLIEST - self.wall().0);
         self.offset = self.offset.saturating_add(by);
         self.set_at = self.now;
     }
