@@ -19,6 +19,8 @@ const SOON: Duration = Duration::from_secs(1);
 const LATER: Duration = Duration::from_secs(20);
 /// Removed instances that are remembered: events are late by seconds, and a crash loop goes round once a second at most.
 const REMOVED: usize = 32;
+/// Two tellings of one stop differ by less, in ms: who stopped it, and who looked at it later.
+const SAME_END: i64 = 30_000;
 /// A run this long resets the count of failures (SPEC "Retry").
 pub const RESET_AFTER: Duration = Duration::from_secs(600);
 
@@ -236,7 +238,8 @@ impl Book {
             }
             // Of the same end more is known. Another one: nobody saw it run meanwhile.
             (Some(Phase::Ended(before)), Phase::Ended(end))
-                if before.stopped || before.at.0 / 1000 == end.at.0 / 1000 => {}
+                if (before.stopped && end.at.0 <= before.at.0.saturating_add(SAME_END))
+                    || before.at.0 / 1000 == end.at.0 / 1000 => {}
             (_, Phase::Ended(end)) => self.note_end(end, &instance.hash, found, now),
         }
         match known.and_then(|at| self.instances.get_mut(at)) {
@@ -268,11 +271,16 @@ impl Book {
     /// A list that was asked for after the last outcome outranks it: what is said to have been stopped or removed, and runs,
     /// was not.
     pub fn believe(&mut self, instance: &Instance) {
-        if matches!(instance.phase, Phase::Ended(_)) {
+        let outranked = |seen: &&mut Seen| seen.instance.handle == instance.handle && seen.instance.look == u64::MAX;
+        if let Phase::Ended(end) = &instance.phase {
+            // A later end than that of the stop: it was started again meanwhile, by what had failed for all that was known.
+            let later = |seen: &Seen| matches!(&seen.instance.phase, Phase::Ended(before) if end.at.0 > before.at.0.saturating_add(SAME_END));
+            if let Some(seen) = self.instances.iter_mut().find(outranked).filter(|seen| later(seen)) {
+                seen.instance.look = instance.look;
+            }
             return;
         }
         self.removed.retain(|removed| *removed != instance.handle);
-        let outranked = |seen: &&mut Seen| seen.instance.handle == instance.handle && seen.instance.look == u64::MAX;
         if let Some(seen) = self.instances.iter_mut().find(outranked) {
             seen.instance.look = instance.look;
         }
