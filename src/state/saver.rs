@@ -18,26 +18,41 @@ pub type OnReport = Box<dyn Fn(Option<String>) + Send>;
 /// Told that an object is on disk, or why it is not.
 type Teller = Box<dyn FnOnce(Result<(), String>) + Send>;
 
-/// Saves objects by and by.
+/// Saves objects by and by: [`Saves`], and the thread behind it.
 #[derive(Debug)]
 pub struct Saver {
-    shared: Arc<Shared>,
+    hand: Saves,
     thread: Option<JoinHandle<()>>,
 }
 
-/// A [`Saver`]'s other hand: for a part of the agent that has objects of its own. What comes after the saver's end is lost.
+impl std::ops::Deref for Saver {
+    type Target = Saves;
+
+    fn deref(&self) -> &Saves {
+        &self.hand
+    }
+}
+
+/// Where objects are handed over; one for each part of the agent that has objects of its own. What comes after the
+/// [`Saver`]'s end is lost.
 #[derive(Clone, Debug)]
 pub struct Saves {
     shared: Arc<Shared>,
 }
 
 impl Saves {
-    /// As [`Saver::save`].
+    /// Hands over the newest value of an object. Returns at once; equal to what is on disk: nothing is written.
     pub fn save<T: Serialize>(&self, name: &str, object: &T) {
         self.shared.save(name, object, false);
     }
 
-    /// As [`Saver::save_and_tell`].
+    /// As [`Saves::save`], and the generation before is removed: what it holds is nobody's any more.
+    pub fn save_alone<T: Serialize>(&self, name: &str, object: &T) {
+        self.shared.save(name, object, true);
+    }
+
+    /// As [`Saves::save`], at once, and `tell` is told when this value, or a newer one, is on disk, or why it is not: it is
+    /// due all the same. `tell` is called from the saver's thread and must not wait.
     pub fn save_and_tell<T: Serialize>(
         &self,
         name: &str,
@@ -45,6 +60,12 @@ impl Saves {
         tell: impl FnOnce(Result<(), String>) + Send + 'static,
     ) {
         self.shared.save_and_tell(name, object, Box::new(tell));
+    }
+
+    /// What was written.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.queue().saving.counts()
     }
 }
 
@@ -120,40 +141,13 @@ impl Saver {
             .name("state".into())
             .stack_size(256 * 1024)
             .spawn(move || run(&of_thread, disk.as_ref(), &dir, &report))?;
-        Ok(Saver { shared, thread: Some(thread) })
-    }
-
-    /// Hands over the newest value of an object. Returns at once; equal to what is on disk: nothing is written.
-    pub fn save<T: Serialize>(&self, name: &str, object: &T) {
-        self.shared.save(name, object, false);
-    }
-
-    /// As [`Saver::save`], and the generation before is removed: what it holds is nobody's any more.
-    pub fn save_alone<T: Serialize>(&self, name: &str, object: &T) {
-        self.shared.save(name, object, true);
-    }
-
-    /// As [`Saver::save`], at once, and `tell` is told when this value, or a newer one, is on disk, or why it is not: it is
-    /// due all the same. `tell` is called from the saver's thread and must not wait.
-    pub fn save_and_tell<T: Serialize>(
-        &self,
-        name: &str,
-        object: &T,
-        tell: impl FnOnce(Result<(), String>) + Send + 'static,
-    ) {
-        self.shared.save_and_tell(name, object, Box::new(tell));
+        Ok(Saver { hand: Saves { shared }, thread: Some(thread) })
     }
 
     /// For another part of the agent.
     #[must_use]
     pub fn hand(&self) -> Saves {
-        Saves { shared: self.shared.clone() }
-    }
-
-    /// What was written.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.shared.queue().saving.counts()
+        self.hand.clone()
     }
 
     #[cfg(test)]

@@ -24,6 +24,8 @@ mod models;
 mod plain;
 mod podman;
 mod promises;
+#[path = "../common/splitmix.rs"]
+mod splitmix;
 mod things;
 mod workloads;
 mod world;

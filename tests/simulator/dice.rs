@@ -1,22 +1,20 @@
 //! Chance, from a seed alone.
 
-/// SplitMix64: small, and the same everywhere.
+use crate::splitmix::SplitMix;
+
+/// What is thrown.
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct Dice(SplitMix);
 
 impl Dice {
     pub fn new(seed: u64) -> Dice {
-        let mut dice = Dice(seed ^ 0x5851_f42d_4c95_7f2d);
+        let mut dice = Dice(SplitMix(seed ^ 0x5851_f42d_4c95_7f2d));
         dice.next();
         dice
     }
 
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next()
     }
 
     pub fn below(&mut self, limit: u64) -> u64 {

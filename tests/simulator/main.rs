@@ -17,6 +17,8 @@
 
 #[path = "../common/disk.rs"]
 mod disk;
+#[path = "../common/splitmix.rs"]
+mod splitmix;
 
 mod agent;
 mod brain;
