@@ -1,6 +1,7 @@
 //! Runs seeds: one, a number of them, or as many as fit into some seconds.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use crate::world::World;
 const HOUR: u64 = 3_600_000;
 /// How long fresh seeds are run where nobody says it (`SIM_SECONDS`).
 const SECONDS: u64 = 8;
+/// After so many seeds that fail the rest is left: there is enough to read.
+const FAILURES: usize = 32;
 
 /// What came of a seed.
 pub struct Ran {
@@ -89,17 +92,19 @@ pub fn seeds() -> Tally {
         Some(count) => seed < first + count,
         None => began.elapsed() < Duration::from_secs(seconds),
     };
-    let failed = AtomicU64::new(u64::MAX);
+    let failed = Mutex::new(Vec::<u64>::new());
+    let failures = || failed.lock().expect("no seed panics").clone();
     let work = || {
         let mut total = Tally::default();
-        while failed.load(Relaxed) == u64::MAX {
+        while failures().len() < FAILURES {
             let seed = next.fetch_add(1, Relaxed);
             if !goes_on(seed) {
                 break;
             }
             let ran = run(seed, None);
-            if ran.failure.is_some() {
-                failed.fetch_min(seed, Relaxed);
+            if let Some(why) = &ran.failure {
+                println!("seed {seed} fails: {why}");
+                failed.lock().expect("no seed panics").push(seed);
             }
             total.add(&ran.tally);
         }
@@ -114,9 +119,10 @@ pub fn seeds() -> Tally {
         }
     });
     total.print(cpu() - before);
-    let failed = failed.load(Relaxed);
-    if failed != u64::MAX {
-        run(failed, None).tell();
+    let failed = failures();
+    if let Some(first) = failed.iter().min() {
+        println!("{} of the seeds fail: {failed:?}", failed.len());
+        run(*first, None).tell();
     }
     total
 }
