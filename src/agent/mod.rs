@@ -14,6 +14,7 @@ use crate::board::Board;
 use crate::clock;
 use crate::commands::Commands;
 use crate::config::{self, Config, Loaded};
+use crate::executor::podman::runtime::RuntimeDir;
 use crate::executor::podman::{PodmanExecutor, Setting};
 use crate::executor::shell::ShellExecutor;
 use crate::executor::{Executor, ExecutorId};
@@ -236,6 +237,7 @@ fn executors(
             owner: state.owner().to_owned(),
             device: device_id.to_owned(),
             pods_dir: state.pods(rootless),
+            runtime: runtime_dir(config, rootless),
             policy: policy(config),
             rootless,
         };
@@ -244,6 +246,12 @@ fn executors(
         tokio::spawn(reconcile::forward(id, heard, inputs.clone()));
     }
     all
+}
+
+/// Where the files are that pods see.
+fn runtime_dir(config: &Config, rootless: bool) -> RuntimeDir {
+    let own = config.xdg_runtime_dir.join("flotta-agent");
+    RuntimeDir { path: if rootless { own } else { config.podman.runtime_dir.clone() }, owner: None }
 }
 
 /// The manifests and the server say it themselves, and no longer once it is mended.
@@ -265,6 +273,8 @@ fn policy(config: &Config) -> Policy {
             config.control.socket.clone(),
             config.podman.socket.clone(),
             config.podman.rootless_socket.clone(),
+            runtime_dir(config, false).path,
+            runtime_dir(config, true).path,
         ],
     }
 }

@@ -212,6 +212,8 @@ pub struct Podman {
     pub socket: PathBuf,
     /// `podman.rootless_socket`.
     pub rootless_socket: PathBuf,
+    /// `podman.runtime_dir`.
+    pub runtime_dir: PathBuf,
 }
 
 /// What a server may ask of this device.
@@ -290,7 +292,7 @@ impl Config {
                 password_file: None,
             },
             metrics: Metrics { ttl: Duration::ZERO, restart_grace: Duration::ZERO },
-            podman: Podman { socket: PathBuf::new(), rootless_socket: PathBuf::new() },
+            podman: Podman { socket: PathBuf::new(), rootless_socket: PathBuf::new(), runtime_dir: PathBuf::new() },
             remote: Remote {
                 host_paths: HostPaths::Deny,
                 privileged: false,

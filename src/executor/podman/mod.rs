@@ -28,6 +28,7 @@ pub mod labels;
 mod limit;
 mod look;
 mod lost;
+pub mod runtime;
 pub mod observe;
 mod start;
 mod stop;
@@ -46,6 +47,7 @@ use tokio::task::AbortHandle;
 
 use self::client::{ApiError, Client};
 use self::images::Images;
+use self::runtime::{Runtime, RuntimeDir};
 use self::table::Table;
 use self::translate::Place;
 use self::transport::{Socket, Transport};
@@ -65,8 +67,10 @@ pub struct Setting {
     pub owner: String,
     /// The device's id.
     pub device: String,
-    /// Where files of pods are kept; belongs to this executor alone, made when it is needed.
+    /// Where what must outlive a start of the machine is kept of pods; belongs to this executor alone, made when it is needed.
     pub pods_dir: PathBuf,
+    /// Where the files that pods see are.
+    pub runtime: RuntimeDir,
     /// What a server may ask for.
     pub policy: Policy,
     /// The service is a user's, not root's.
@@ -88,6 +92,7 @@ struct Inner {
     events: mpsc::Sender<ExecutorEvent>,
     table: Table,
     images: Images,
+    runtime: Runtime,
     /// Drawn before each look; see [`Instance::look`].
     looks: AtomicU64,
     /// What podman can do on this machine; asked again after each reconnection.
@@ -123,6 +128,7 @@ impl PodmanExecutor {
     ) -> PodmanExecutor {
         let inner = Arc::new(Inner {
             client: Client::new(transport),
+            runtime: Runtime::new(&setting.runtime, &setting.owner),
             setting,
             shown: shown.to_owned(),
             clock,
