@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flotta_agent::executor::podman::runtime::RuntimeDir;
 use flotta_agent::executor::podman::{Setting, labels};
 use flotta_agent::executor::{Executor, ExecutorId};
 use flotta_agent::gates::StoredTruths;
@@ -59,6 +60,7 @@ pub struct World {
     pub agent: Option<Agent>,
     pub desired: BTreeMap<WorkloadId, Arc<Workload>>,
     pub pods_dir: PathBuf,
+    pub runtime_dir: PathBuf,
     pub tally: Tally,
     /// Executors beside podman's.
     pub others: BTreeMap<ExecutorId, Arc<dyn Executor>>,
@@ -89,6 +91,7 @@ impl World {
             agent: None,
             desired: BTreeMap::new(),
             pods_dir: dir.path().join("pods"),
+            runtime_dir: dir.path().join("runtime"),
             tally: Tally::default(),
             others: BTreeMap::new(),
             truths: StoredTruths::default(),
@@ -123,6 +126,7 @@ impl World {
             owner: OWNER.into(),
             device: "device".into(),
             pods_dir: self.pods_dir.clone(),
+            runtime: RuntimeDir { path: self.runtime_dir.clone(), owner: None },
             policy,
             rootless: false,
         };
@@ -280,6 +284,11 @@ impl World {
         });
     }
 
+    /// What is in memory is gone.
+    pub fn lose_memory(&self) {
+        let _ = std::fs::remove_dir_all(&self.runtime_dir);
+    }
+
     async fn reboot(&mut self) {
         self.tally.reboots += 1;
         self.podman.set_service(Service::Gone);
@@ -287,6 +296,7 @@ impl World {
         let old = self.dice.one_in(2);
         self.podman.machine().note("the machine restarts");
         self.podman.machine().reboot(old);
+        self.lose_memory();
         self.clock.reboot();
         let (podman, agent) = (self.dice.millis(0, 20_000), self.dice.millis(0, 20_000));
         let service = self.podman.clone();

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
+use flotta_agent::executor::podman::runtime::RuntimeDir;
 use flotta_agent::executor::podman::{PodmanExecutor, Setting};
 use flotta_agent::executor::{Executor, ExecutorEvent};
 use flotta_agent::model::policy::{HostPaths, Policy};
@@ -102,7 +103,8 @@ fn setting(dir: &Path) -> Setting {
         ansible: false,
         ours: Vec::new(),
     };
-    Setting { owner: "us".into(), device: "d".into(), pods_dir: dir.join("pods"), policy, rootless: false }
+    let runtime = RuntimeDir { path: dir.join("runtime"), owner: None };
+    Setting { owner: "us".into(), device: "d".into(), pods_dir: dir.join("pods"), runtime, policy, rootless: false }
 }
 
 /// A workload of the server with these images and this auth file.

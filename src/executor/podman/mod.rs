@@ -28,8 +28,10 @@ pub mod labels;
 mod limit;
 mod look;
 mod lost;
-pub mod runtime;
 pub mod observe;
+mod provide;
+pub mod runtime;
+mod secrets;
 mod start;
 mod stop;
 mod sweep;
@@ -239,7 +241,7 @@ impl Inner {
             device: self.setting.device.clone(),
             cpu: abilities.cpu,
             memory: abilities.memory,
-            files: self.pod_dir(pod_name).display().to_string(),
+            files: self.runtime.path(pod_name).display().to_string(),
         }
     }
 

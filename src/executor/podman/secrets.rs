@@ -10,14 +10,14 @@
 //!
 //! Their names are `flotta-<owner>-<version>-<number>`: secrets of podman 4.3 carry no labels.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::client::{ApiError, Client};
-use super::observe::Pod;
+use super::observe::{Part, Pod};
 use super::table::State;
 use super::translate::NewSecret;
-use super::{Inner, runtime};
+use super::{Inner, labels, runtime};
+use crate::model::id::WorkloadId;
 
 /// Before the number of a pod's secrets; `version` is the end of the pod's name.
 pub(super) fn prefix(owner: &str, version: &str) -> String {
@@ -33,7 +33,7 @@ pub(super) async fn make(client: &Client, secrets: &[NewSecret]) -> Result<(), (
     if secrets.is_empty() {
         return Ok(());
     }
-    let there = client.secrets().await.map_err(|why| ("podman's secrets".to_owned(), why))?;
+    let there = client.secrets().await.map_err(|why| ("secrets".to_owned(), why))?;
     for secret in secrets.iter().filter(|secret| !there.contains(&secret.name)) {
         let made = client.create_secret(&secret.name, &lookup(&secret.file)).await;
         made.map_err(|why| (format!("secret {}", secret.name), why))?;
@@ -63,50 +63,54 @@ pub(super) fn left(names: Vec<String>, owner: &str, mut is_left: impl FnMut(&str
     names.into_iter().filter(|name| version(name).is_some_and(|version| is_left(&version))).collect()
 }
 
-/// Containers that run and whose file for the runtime was not looked for since.
-pub(super) fn to_hide(state: &mut State, pods: &[Pod]) -> Vec<String> {
-    let with = || pods.iter().flat_map(Pod::parts).filter(|part| part.at.label(super::labels::SECRET_ENV).is_some());
-    let run: Vec<(String, i64)> =
-        with().filter(|part| part.at.runs() && part.at.pid > 0).map(|part| (part.at.id.clone(), part.at.pid)).collect();
-    let new = run.iter().filter(|at| !state.hidden.contains(*at)).map(|(id, _)| id.clone()).collect();
-    // Those of other workloads stay.
-    state.hidden.retain(|(id, _)| !with().any(|part| part.at.id == *id));
-    state.hidden.extend(run);
+/// A container of which podman wrote a file with its environment, and the process it was for; 0: that has ended.
+pub(super) type Written = (WorkloadId, String, i64);
+
+/// Containers whose file was not looked for since their process began, or ended.
+pub(super) fn to_hide(state: &mut State, pods: &[Pod], all: bool) -> Vec<Written> {
+    let parts = || pods.iter().flat_map(|pod| pod.parts().map(move |part| (pod, part)));
+    let with = || parts().filter(|(_, part)| part.at.label(labels::SECRET_ENV).is_some());
+    // Podman writes it before a start: while that may be under way, it stays.
+    let written = |(pod, part): &(&Pod, &Part)| part.at.runs() || (part.at.ended() && !state.is_busy(&pod.id));
+    let found: Vec<Written> = with()
+        .filter(written)
+        .map(|(pod, part)| (pod.id.clone(), part.at.id.clone(), if part.at.runs() { part.at.pid } else { 0 }))
+        .collect();
+    let new = found.iter().filter(|(_, id, pid)| !state.hidden.contains(&(id.clone(), *pid))).cloned().collect();
+    state.hidden.retain(|(id, _)| !all && !parts().any(|(_, part)| part.at.id == *id));
+    state.hidden.extend(found.into_iter().map(|(_, id, pid)| (id, pid)));
     new
 }
 
-/// Removes the file for the runtime of containers that run.
-pub(super) async fn hide(inner: &Inner, containers: &[String]) {
-    for id in containers {
-        let path = match inner.client.inspect(id).await {
-            Ok(found) => found.oci_config_path,
-            Err(why) => {
-                tracing::debug!(container = id, %why, "what podman wrote for its runtime cannot be looked for");
+/// Removes the file of each.
+pub(super) async fn hide(inner: &Inner, containers: Vec<Written>) {
+    // One's own, or the user's who is served.
+    let uid = inner.setting.runtime.owner.map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid);
+    for (workload, id, pid) in containers {
+        let found = match inner.client.inspect(&id).await {
+            Ok(found) if pid > 0 || !inner.table.is_busy(&workload) => found.oci_config_path,
+            // A later look sees to it.
+            Ok(_) | Err(_) => {
+                inner.table.lock().hidden.remove(&(id, pid));
                 continue;
             }
         };
-        if path.is_empty() {
+        if found.is_empty() {
             continue;
         }
-        // One's own runtime directory, or that of the user who is served.
-        let uid = inner.setting.runtime.owner.map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid);
-        let path = Path::new(&path);
+        let path = Path::new(&found);
         match runtime::remove_theirs(path, uid) {
-            Ok(()) => tracing::debug!(container = id, "the file with its environment is removed"),
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound && is_seen(path) => {}
+            Ok(()) => tracing::debug!(%workload, container = id, "podman's file with its environment is removed"),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound && path.parent().is_some_and(Path::exists) => {}
             Err(why) => tracing::warn!(
+                %workload,
                 container = id,
-                file = %path.display(),
+                file = found,
                 %why,
-                "values of Secrets stay in a file of podman's user while this container runs (and, before podman 4.4, in podman inspect)"
+                "values of Secrets stay in a file of podman's user (before podman 4.4 in podman inspect, too) while this container is there"
             ),
         }
     }
-}
-
-/// Podman's directories are to be seen from here.
-fn is_seen(path: &Path) -> bool {
-    path.parent().is_some_and(|dir| std::fs::metadata(dir).is_ok_and(|found| found.nlink() > 0))
 }
 
 #[cfg(test)]

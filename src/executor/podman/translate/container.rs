@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::env::{environment, expand};
+use super::env::{Environment, expand, open};
 use super::limits::limits;
 use super::security::security;
 use super::{LOG_MAX_BYTES, Place};
@@ -18,13 +18,14 @@ pub(super) fn container_body(
     container: &Container,
     workload: &Workload,
     job: &PodJob,
+    env: &Environment,
     place: &Place,
     quota_us: Option<u32>,
     labels: &BTreeMap<String, String>,
     warnings: &mut Vec<String>,
 ) -> Json {
-    let env = environment(container, workload, job, place);
-    let expanded = |texts: &[String]| -> Vec<String> { texts.iter().map(|text| expand(text, &env)).collect() };
+    // As Kubernetes does it, with Secrets too: whoever writes it is warned where it is read.
+    let expanded = |texts: &[String]| -> Vec<String> { texts.iter().map(|text| expand(text, env).text).collect() };
     let mut body = json!({
         "name": format!("{pod}-{}", container.name),
         "pod": pod,
@@ -33,7 +34,7 @@ pub(super) fn container_body(
         "restart_policy": "no",
         "stop_timeout": grace_seconds(job.spec.grace),
         "labels": labels,
-        "env": env,
+        "env": open(env),
         "log_configuration": { "size": LOG_MAX_BYTES },
     });
     // The runtimes obey some of them (hooks that run as root): a server does not get that far.
