@@ -45,6 +45,12 @@ impl Device {
         self.dir.path().join(name)
     }
 
+    /// Where the files of its pods are: in memory, where the machine has a place for that.
+    pub fn runtime_dir(&self) -> PathBuf {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { memory.join(format!("flotta-test-{}", self.tag())) } else { self.path("runtime") }
+    }
+
     /// A name that nothing else on the machine has.
     pub fn tag(&self) -> String {
         self.dir.path().file_name().expect("a name").to_string_lossy().trim_start_matches('.').to_lowercase()
@@ -70,6 +76,7 @@ impl Device {
             .env("EDGE_DEVICE_HTTP_LISTEN", "127.0.0.1:0")
             .env("EDGE_DEVICE_MQTT_LISTEN", "127.0.0.1:0")
             .env("EDGE_DEVICE_PODMAN_SOCKET", &self.podman)
+            .env("EDGE_DEVICE_PODMAN_RUNTIME_DIR", self.runtime_dir())
             .env("EDGE_DEVICE_PODMAN_ROOTLESS_SOCKET", self.path("no-podman.sock"));
         command
     }
@@ -173,6 +180,7 @@ impl Drop for Device {
         for pid in super::processes::with_env("FLOTTA_TEST", &self.tag()).keys() {
             let _ = Pid::from_raw(*pid).map(|pid| kill_process(pid, Signal::KILL));
         }
+        let _ = std::fs::remove_dir_all(self.runtime_dir());
     }
 }
 

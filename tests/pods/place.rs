@@ -108,6 +108,11 @@ impl Place {
         until_true("no file is left", || {
             ["run/pods", "run/pods-rootless"].iter().flat_map(|dir| read(dir)).count() == 0
         });
+        until_true("no file is left in memory, and no secret of podman's", || {
+            let files = std::fs::read_dir(self.runtime_dir()).into_iter().flatten().flatten().count();
+            let (_, secrets) = self.podman.call("GET", "secrets/json", None);
+            files == 0 && !secrets.to_string().contains(&self.runtime_dir().display().to_string())
+        });
         let left = processes::with_env("FLOTTA_TEST", &self.tag());
         assert!(left.is_empty(), "{left:?}");
     }
@@ -126,6 +131,11 @@ impl Place {
         }
         for volume in self.podman.named(&self.tag()).iter().filter_map(|name| name.strip_prefix("volumes: ")) {
             self.podman.call("DELETE", &format!("volumes/{volume}"), None);
+        }
+        let (_, secrets) = self.podman.call("GET", "secrets/json", None);
+        let ours = |secret: &&Json| secret.to_string().contains(&self.runtime_dir().display().to_string());
+        for secret in secrets.as_array().into_iter().flatten().filter(ours) {
+            self.podman.call("DELETE", &format!("secrets/{}", secret["ID"].as_str().unwrap_or_default()), None);
         }
     }
 }
