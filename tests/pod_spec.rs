@@ -24,7 +24,8 @@ fn workload(head: &str, spec: &str) -> Arc<Workload> {
 }
 
 fn place(cpu: bool) -> Place {
-    Place { owner: "us".into(), device: "d".into(), cpu, memory: cpu, files: "/files".into() }
+    let (owner, device, files) = ("us".into(), "d".into(), "/files".into());
+    Place { owner, device, cpu, memory: cpu, cores: 4, memory_total: 1 << 30, files }
 }
 
 fn blueprint(spec: &str, quota: Option<u32>, cpu: bool) -> Blueprint {

@@ -93,7 +93,8 @@ impl World {
             assert!(should.contains(&of), "volume {name} is left, of {of}: {should:?}");
         }
         let files = self.runtime_dir.join("pods").join(OWNER);
-        let dirs = [&self.pods_dir, &files].into_iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
+        let dirs =
+            [&self.pods_dir, &files].into_iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
         for dir in dirs.map(|entry| entry.file_name().to_string_lossy().into_owned()) {
             assert!(should.contains(&dir), "directory {dir} is left: {should:?}");
         }

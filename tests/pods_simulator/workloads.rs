@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::models;
 use flotta_agent::model::pod::{
-    Container, Content, Contents, EnvValue, EnvVar, FileSource, Files, KeyRef, Mount, ObjectFiles, PodJob, PodSpec, PullPolicy, Referred,
-    Resources, Security, Volume,
+    Container, Content, Contents, EnvValue, EnvVar, FileSource, Files, KeyRef, Mount, ObjectFiles, PodJob, PodSpec,
+    PullPolicy, Referred, Resources, Security, Volume,
 };
 use flotta_agent::model::profile::{ConditionRef, ConditionSpec, ProfileRef, ProfileSpec};
 use flotta_agent::model::workload::{Kind, Payload, RestartPolicy, Workload};

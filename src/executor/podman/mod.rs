@@ -110,6 +110,8 @@ struct Abilities {
     cpu: bool,
     memory: bool,
     cgroups_v1: bool,
+    cores: u64,
+    memory_total: u64,
 }
 
 impl PodmanExecutor {
@@ -219,7 +221,8 @@ impl Inner {
         let controllers = host.cgroup_controllers.unwrap_or_default();
         let has = |name: &str| controllers.iter().any(|controller| controller == name);
         let cgroups_v1 = host.cgroup_version == "v1";
-        let found = Abilities { cpu: has("cpu"), memory: has("memory"), cgroups_v1 };
+        let (cores, memory_total) = (host.cpus, host.mem_total);
+        let found = Abilities { cpu: has("cpu"), memory: has("memory"), cgroups_v1, cores, memory_total };
         *self.abilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
         Ok(found)
     }
@@ -241,6 +244,8 @@ impl Inner {
             device: self.setting.device.clone(),
             cpu: abilities.cpu,
             memory: abilities.memory,
+            cores: abilities.cores,
+            memory_total: abilities.memory_total,
             files: self.runtime.path(pod_name).display().to_string(),
         }
     }

@@ -12,7 +12,8 @@ use crate::model::workload::{Payload, Workload};
 /// What is to be said of where a pod's Secrets will be; a sentence.
 pub(super) fn warning(inner: &Inner, job: &PodJob, blueprint: &Blueprint) -> Option<String> {
     let secret = |source: &FileSource| matches!(source, FileSource::Object(of) if of.of == Referred::Secret);
-    let in_files = job.spec.volumes.values().filter_map(Volume::files).flat_map(|files: &Files| &files.sources).any(secret);
+    let in_files =
+        job.spec.volumes.values().filter_map(Volume::files).flat_map(|files: &Files| &files.sources).any(secret);
     (in_files || !blueprint.secrets.is_empty()).then(|| inner.runtime.on_disk()).flatten()
 }
 

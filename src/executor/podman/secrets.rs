@@ -119,7 +119,13 @@ mod tests {
 
     #[test]
     fn a_secret_is_this_agents_by_its_name_alone_and_left_when_its_pod_is() {
-        let names = ["flotta-us-0123456789ab-0", "flotta-us-ffffffffffff-11", "flotta-others-0123456789ab-0", "mine", "flotta-us-"];
+        let names = [
+            "flotta-us-0123456789ab-0",
+            "flotta-us-ffffffffffff-11",
+            "flotta-others-0123456789ab-0",
+            "mine",
+            "flotta-us-",
+        ];
         let found = left(names.map(str::to_owned).into(), "us", |version| version == "0123456789ab");
         assert_eq!(found, ["flotta-us-0123456789ab-0"]);
         assert_eq!(prefix("us", "0123456789ab"), "flotta-us-0123456789ab-");

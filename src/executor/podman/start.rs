@@ -246,7 +246,11 @@ async fn discard(inner: &Inner, pod_id: &str, blueprint: &Blueprint) -> Result<(
     }
     if let Err(why) = provide::remove(inner, &blueprint.name, blueprint.secrets.len()).await {
         inner.sweep_again();
-        tracing::warn!(pod = blueprint.name, why = why.message, "the files of a failed start cannot be removed: tried again at the next list");
+        tracing::warn!(
+            pod = blueprint.name,
+            why = why.message,
+            "the files of a failed start cannot be removed: tried again at the next list"
+        );
     }
     if let Err(why) = files::remove(&inner.pod_dir(&blueprint.name)) {
         tracing::warn!(pod = blueprint.name, %why, "the mark of a failed start cannot be removed");

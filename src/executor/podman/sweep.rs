@@ -74,7 +74,8 @@ async fn try_sweep(inner: &Inner) -> Result<bool, String> {
         }
     }
     let has = |version: &str| there.iter().any(|pod| pod.rsplit_once('-').is_some_and(|(_, end)| end == version));
-    for secret in secrets::left(secrets, &inner.setting.owner, |version| !has(version) && work.is_version_left(version)) {
+    for secret in secrets::left(secrets, &inner.setting.owner, |version| !has(version) && work.is_version_left(version))
+    {
         work.note(inner.client.remove_secret(&secret).await.map_err(|why| format!("secret {secret}: {why}")));
     }
     work.error.map_or(Ok(work.all), Err)

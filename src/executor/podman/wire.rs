@@ -126,6 +126,10 @@ pub struct InfoHost {
     pub cgroup_controllers: Option<Vec<String>>,
     /// `v1` or `v2`.
     pub cgroup_version: String,
+    /// Cores.
+    pub cpus: u64,
+    /// Bytes of memory.
+    pub mem_total: u64,
 }
 
 /// A pod of `GET pods/json`.

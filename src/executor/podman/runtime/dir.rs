@@ -96,13 +96,7 @@ impl Dir {
     }
 
     /// A new file with this mode, whatever the umask; it has it when it is whole.
-    pub(super) fn file(
-        &self,
-        name: impl rustix::path::Arg,
-        mode: u32,
-        owner: Owner,
-        bytes: &[u8],
-    ) -> io::Result<()> {
+    pub(super) fn file(&self, name: impl rustix::path::Arg, mode: u32, owner: Owner, bytes: &[u8]) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(&self.0, name, flags, Mode::from(0o600))?);
         file.write_all(bytes)?;

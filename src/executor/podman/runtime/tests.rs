@@ -108,7 +108,8 @@ fn a_directory_on_a_disk_is_said_and_one_in_memory_is_not() {
     let said = |path: &str| Runtime::new(&RuntimeDir { path: path.into(), owner: None }, "us").on_disk();
     let proc = said("/proc/self").expect("not a tmpfs");
     assert!(proc.starts_with("SecretsOnDisk: /proc/self is not in memory") && proc.contains("podman.runtime_dir"));
-    let in_memory = fs::read_to_string("/proc/mounts").expect("read").lines().any(|line| line.starts_with("tmpfs /dev/shm "));
+    let in_memory =
+        fs::read_to_string("/proc/mounts").expect("read").lines().any(|line| line.starts_with("tmpfs /dev/shm "));
     if in_memory {
         assert_eq!(said("/dev/shm/not/there/yet"), None);
     }

@@ -48,7 +48,7 @@ pub(super) fn environment(container: &Container, workload: &Workload, job: &PodJ
                 bytes.map(|bytes| Variable::of(key.of, bytes))
             }
             EnvValue::Field(field) => Some(Variable::open(fields::field(field, workload, place))),
-            EnvValue::Resource(of) => Some(Variable::open(fields::resource(of, &container.name, job))),
+            EnvValue::Resource(of) => Some(Variable::open(fields::resource(of, &container.name, job, place))),
         };
         if let Some(value) = value {
             env.insert(variable.name.clone(), value);

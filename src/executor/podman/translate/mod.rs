@@ -40,6 +40,10 @@ pub struct Place {
     pub cpu: bool,
     /// Memory limits are kept here.
     pub memory: bool,
+    /// Cores of the machine: what a container without a limit may use.
+    pub cores: u64,
+    /// Bytes of memory of the machine.
+    pub memory_total: u64,
     /// Where the pod's files from ConfigMaps and Secrets will be, absolute.
     pub files: String,
 }
