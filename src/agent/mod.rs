@@ -38,6 +38,7 @@ mod counters;
 mod endpoints;
 mod events;
 mod files;
+mod inside;
 mod link;
 mod memory;
 mod reconcile;
@@ -137,6 +138,11 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     }
     problems.extend(link.restore(&state, &saver.hand()));
     board.set_problems("configuration", problems);
+    let runtime_dirs = [
+        (config.podman.socket.clone(), runtime_dir(config, false).path),
+        (config.podman.rootless_socket.clone(), runtime_dir(config, true).path),
+    ];
+    board.set_problems("podman", inside::problems(config, &runtime_dirs));
     let voice = Voice::new(topics, link.outlet(), board.clone(), numbers.clone());
 
     let (inputs, inbox) = mpsc::channel(INPUTS);
