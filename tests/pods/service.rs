@@ -41,8 +41,11 @@ fn fact(name: &str) -> &'static str {
     all.get(name).unwrap_or_else(|| panic!("{name} is not set: tests/podman.sh prints it"))
 }
 
-/// Root's podman, or `None` with the reason printed.
+/// Root's podman, or `None` with the reason printed. With FLOTTA_TEST_PODMAN=rootless the user's, so that all tests run there.
 pub fn podman() -> Option<Podman> {
+    if std::env::var("FLOTTA_TEST_PODMAN").is_ok_and(|which| which == "rootless") {
+        return rootless();
+    }
     found("FLOTTA_PODMAN_SOCKET", false)
 }
 
@@ -72,9 +75,9 @@ pub fn image() -> &'static str {
     fact("FLOTTA_PODMAN_IMAGE")
 }
 
-/// Whether limits of CPU and memory are kept here; `None`: not, with the reason printed.
+/// Whether [`podman`] keeps limits of CPU and memory; `None`: not, with the reason printed.
 pub fn limits() -> Option<()> {
-    if fact("FLOTTA_PODMAN_LIMITS") == "1" {
+    if podman()?.limits() {
         return Some(());
     }
     let _ = writeln!(std::io::stderr(), "skipped: podman cannot limit CPU and memory on this machine");

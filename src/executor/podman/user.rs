@@ -99,7 +99,13 @@ impl UserPodman {
         if socket == self.system {
             return Err(format!("{} is podman.socket too: one of the two is root's", socket.display()));
         }
-        Ok(Found { user, runtime_dir: below(user.uid), socket })
+        let mut runtime_dir = below(user.uid);
+        let is_theirs = || fs::metadata(&runtime_dir).is_ok_and(|dir| dir.uid() == user.uid);
+        if self.agent.uid == 0 && !is_theirs() {
+            // What root's own surroundings say is not about that user.
+            runtime_dir = format!("/run/user/{}", user.uid).into();
+        }
+        Ok(Found { user, runtime_dir, socket })
     }
 }
 
