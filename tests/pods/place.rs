@@ -1,6 +1,8 @@
 //! A device whose pods run on the podman under the tests; whatever becomes of the test, none of them stays.
 
 use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
@@ -58,6 +60,10 @@ impl Place {
         let mut device = Device::new();
         let socket = if podman.rootless { &mut device.rootless } else { &mut device.podman };
         socket.clone_from(&podman.socket);
+        if podman.rootless {
+            // What is mounted from here, that user has to reach.
+            open(&device.path(""), 0o711);
+        }
         let place = Place { device, podman, rootless: None };
         place.manifest("device.yaml", &place.device_yaml());
         place
@@ -83,12 +89,17 @@ impl Place {
 
     /// A pod: `head` goes below the workload's spec, `spec` is the pod's, both in YAML's short form.
     pub fn pod(&self, name: &str, head: &str, spec: &str) {
-        let whose = if self.podman.rootless { "  rootless: true\n" } else { "" };
+        let whose = self.whose();
         let text = format!(
             "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: {{ name: {} }}\nspec:\n  type: pod\n{whose}{head}  pod: {{ spec: {spec} }}\n",
             self.name(name)
         );
         self.manifest(&format!("{name}.yaml"), &text);
+    }
+
+    /// What a workload's spec says of its podman.
+    pub fn whose(&self) -> &'static str {
+        if self.podman.rootless { "  rootless: true\n" } else { "" }
     }
 
     /// A pod of one container that runs this script; TERM ends it at once.
@@ -104,6 +115,16 @@ impl Place {
             image(),
             self.tag()
         )
+    }
+
+    /// A directory of the test's that pods write to, as their user.
+    pub fn shared(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir(&path).expect("made");
+        if self.podman.rootless {
+            super::service::user().own(&path);
+        }
+        path
     }
 
     /// The containers of a workload, without podman's own; by name.
@@ -187,6 +208,10 @@ impl Drop for Place {
             }
         }
     }
+}
+
+fn open(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("opened");
 }
 
 /// Pids of the processes of a container of podman's list.
