@@ -79,7 +79,7 @@ spec:
     )
 }
 
-fn fetch(port: u16, path: &str) -> Option<String> {
+pub fn fetch(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
