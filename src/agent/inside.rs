@@ -3,21 +3,20 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
 use crate::model::problem::Problem;
 
 /// Where container engines leave a mark of themselves.
 const MARKS: [&str; 2] = ["/run/.containerenv", "/.dockerenv"];
 
-/// What has to be mended, as far as it can be seen at the start.
-pub(super) fn problems(config: &Config, runtime_dirs: &[(PathBuf, PathBuf)]) -> Vec<Problem> {
+/// What has to be mended, as far as it can be seen at the start; of each podman its socket, and where the files of its pods
+/// are.
+pub(super) fn problems(podmans: &[(PathBuf, PathBuf)]) -> Vec<Problem> {
     if !MARKS.iter().any(|mark| Path::new(mark).exists()) {
         return Vec::new();
     }
     let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else { return Vec::new() };
-    let key = |dir: &Path| if dir == config.podman.runtime_dir { "podman.runtime_dir" } else { "XDG_RUNTIME_DIR" };
-    let there = runtime_dirs.iter().filter(|(socket, _)| socket.exists());
-    there.filter_map(|(socket, dir)| Some(Problem::new(key(dir), elsewhere(&mounts, socket, dir)?))).collect()
+    let there = podmans.iter().filter(|(socket, _)| socket.exists());
+    there.filter_map(|(socket, dir)| Some(Problem::new("podman", elsewhere(&mounts, socket, dir)?))).collect()
 }
 
 /// Podman, which listens at `socket`, sees another directory under the path `dir` than the agent, whose mounts these are: a

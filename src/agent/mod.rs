@@ -5,6 +5,7 @@
 //! bounded channel (all else).
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,7 @@ use crate::board::Board;
 use crate::clock;
 use crate::commands::Commands;
 use crate::config::{self, Config, Loaded};
-use crate::executor::podman::runtime::RuntimeDir;
-use crate::executor::podman::{PodmanExecutor, Setting};
+use crate::executor::podman::{PodmanExecutor, Setting, User, UserPodman};
 use crate::executor::shell::ShellExecutor;
 use crate::executor::{Executor, ExecutorId};
 use crate::gates::{Gates, Settings, StoredTruths};
@@ -138,11 +138,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     }
     problems.extend(link.restore(&state, &saver.hand()));
     board.set_problems("configuration", problems);
-    let runtime_dirs = [
-        (config.podman.socket.clone(), runtime_dir(config, false).path),
-        (config.podman.rootless_socket.clone(), runtime_dir(config, true).path),
-    ];
-    board.set_problems("podman", inside::problems(config, &runtime_dirs));
+    board.set_problems("podman", inside::problems(&runtime_dirs(config)));
     let voice = Voice::new(topics, link.outlet(), board.clone(), numbers.clone());
 
     let (inputs, inbox) = mpsc::channel(INPUTS);
@@ -235,29 +231,39 @@ fn executors(
     tokio::spawn(reconcile::forward(ExecutorId::Shell, heard, inputs.clone()));
     let mut all: BTreeMap<ExecutorId, Arc<dyn Executor>> = BTreeMap::new();
     all.insert(ExecutorId::Shell, Arc::new(shell));
-    let sockets =
-        [(ExecutorId::Podman, &config.podman.socket), (ExecutorId::PodmanRootless, &config.podman.rootless_socket)];
-    for (id, socket) in sockets {
-        let rootless = id == ExecutorId::PodmanRootless;
+    for id in [ExecutorId::Podman, ExecutorId::PodmanRootless] {
+        let user = (id == ExecutorId::PodmanRootless).then(|| user_podman(config));
         let setting = Setting {
             owner: state.owner().to_owned(),
             device: device_id.to_owned(),
-            pods_dir: state.pods(rootless),
-            runtime: runtime_dir(config, rootless),
+            pods_dir: state.pods(user.is_some()),
+            runtime_dir: config.podman.runtime_dir.clone(),
             policy: policy(config),
-            rootless,
+            user,
         };
         let (events, heard) = mpsc::channel(64);
-        all.insert(id, Arc::new(PodmanExecutor::new(socket, setting, Arc::new(clock::wall), events)));
+        let executor = PodmanExecutor::new(&config.podman.socket, setting, Arc::new(clock::wall), events);
+        all.insert(id, Arc::new(executor));
         tokio::spawn(reconcile::forward(id, heard, inputs.clone()));
     }
     all
 }
 
-/// Where the files are that pods see.
-fn runtime_dir(config: &Config, rootless: bool) -> RuntimeDir {
-    let own = config.xdg_runtime_dir.join("flotta-agent");
-    RuntimeDir { path: if rootless { own } else { config.podman.runtime_dir.clone() }, owner: None }
+fn user_podman(config: &Config) -> UserPodman {
+    UserPodman {
+        user: config.podman.rootless_user.clone(),
+        socket: config.podman.rootless_socket.clone(),
+        runtime_dir: config.podman.rootless_runtime_dir.clone(),
+        system: config.podman.socket.clone(),
+        agent: User::own(),
+    }
+}
+
+/// Where podmans listen, and where the files of their pods are.
+fn runtime_dirs(config: &Config) -> Vec<(PathBuf, PathBuf)> {
+    let system = (config.podman.socket.clone(), config.podman.runtime_dir.clone());
+    let user = user_podman(config).find().ok().map(|found| (found.socket.clone(), found.files()));
+    std::iter::once(system).chain(user).collect()
 }
 
 /// The manifests and the server say it themselves, and no longer once it is mended.
@@ -268,20 +274,20 @@ fn is_told_elsewhere(absent: &str) -> bool {
 /// What a server may ask for: as configured, and never for what would make it the device's master.
 fn policy(config: &Config) -> Policy {
     let remote = &config.remote;
+    let user = user_podman(config);
+    // One that does not exist yet has no socket to be kept from anybody.
+    let user_socket = user.find().ok().map(|found| found.socket).or(user.socket);
     Policy {
         host_paths: remote.host_paths.clone(),
         privileged: remote.privileged,
         host_network: remote.host_network,
         shell: remote.shell,
         ansible: remote.ansible,
-        ours: vec![
-            config.state.dir.clone(),
-            config.control.socket.clone(),
-            config.podman.socket.clone(),
-            config.podman.rootless_socket.clone(),
-            runtime_dir(config, false).path,
-            runtime_dir(config, true).path,
-        ],
+        ours: [config.state.dir.clone(), config.control.socket.clone(), config.podman.socket.clone()]
+            .into_iter()
+            .chain(user_socket)
+            .chain(runtime_dirs(config).into_iter().map(|(_, dir)| dir))
+            .collect(),
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flotta_agent::executor::podman::runtime::RuntimeDir;
 use flotta_agent::executor::podman::{Setting, labels};
 use flotta_agent::executor::{Executor, ExecutorId};
 use flotta_agent::gates::StoredTruths;
@@ -126,9 +125,9 @@ impl World {
             owner: OWNER.into(),
             device: "device".into(),
             pods_dir: self.pods_dir.clone(),
-            runtime: RuntimeDir { path: self.runtime_dir.clone(), owner: None },
+            runtime_dir: self.runtime_dir.clone(),
             policy,
-            rootless: false,
+            user: None,
         };
         self.agent = Some(Agent::start(Start {
             podman: self.podman.clone(),

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
-use flotta_agent::executor::podman::runtime::RuntimeDir;
 use flotta_agent::executor::podman::{PodmanExecutor, Setting};
 use flotta_agent::executor::{Executor, ExecutorEvent};
 use flotta_agent::model::policy::{HostPaths, Policy};
@@ -103,8 +102,8 @@ fn setting(dir: &Path) -> Setting {
         ansible: false,
         ours: Vec::new(),
     };
-    let runtime = RuntimeDir { path: dir.join("runtime"), owner: None };
-    Setting { owner: "us".into(), device: "d".into(), pods_dir: dir.join("pods"), runtime, policy, rootless: false }
+    let (pods_dir, runtime_dir) = (dir.join("pods"), dir.join("runtime"));
+    Setting { owner: "us".into(), device: "d".into(), pods_dir, runtime_dir, policy, user: None }
 }
 
 /// A workload of the server with these images and this auth file.

@@ -85,7 +85,7 @@ pub(super) fn to_hide(state: &mut State, pods: &[Pod], all: bool) -> Vec<Written
 /// Removes the file of each.
 pub(super) async fn hide(inner: &Inner, containers: Vec<Written>) {
     // One's own, or the user's who is served.
-    let uid = inner.setting.runtime.owner.map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid);
+    let uid = inner.runtime.owner().map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid);
     for (workload, id, pid) in containers {
         let found = match inner.client.inspect(&id).await {
             Ok(found) if pid > 0 || !inner.table.is_busy(&workload) => found.oci_config_path,

@@ -130,6 +130,16 @@ pub struct InfoHost {
     pub cpus: u64,
     /// Bytes of memory.
     pub mem_total: u64,
+    /// How it confines.
+    pub security: InfoSecurity,
+}
+
+/// How podman confines on this machine.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct InfoSecurity {
+    /// It is a user's, not root's.
+    pub rootless: Option<bool>,
 }
 
 /// A pod of `GET pods/json`.

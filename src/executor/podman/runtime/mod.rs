@@ -32,37 +32,50 @@ pub struct RuntimeDir {
     pub owner: Option<(u32, u32)>,
 }
 
+/// Users and their runtime directories come and go: found anew each time.
+pub(super) type Find = Box<dyn Fn() -> Option<RuntimeDir> + Send + Sync>;
+
 /// The files of all pods of an executor.
-#[derive(Debug)]
 pub(super) struct Runtime {
-    base: PathBuf,
+    find: Find,
     /// Agents share a machine: each has a directory of its own.
     agent: String,
-    owner: Owner,
     /// One at a time: the last to leave removes what leads there.
     lock: Mutex<()>,
 }
 
 impl Runtime {
-    pub(super) fn new(dir: &RuntimeDir, agent: &str) -> Runtime {
-        Runtime { base: dir.path.clone(), agent: agent.to_owned(), owner: dir.owner, lock: Mutex::new(()) }
+    pub(super) fn new(find: Find, agent: &str) -> Runtime {
+        Runtime { find, agent: agent.to_owned(), lock: Mutex::new(()) }
     }
 
     /// Where a pod's files are.
     pub(super) fn path(&self, pod: &str) -> PathBuf {
-        self.base.join("pods").join(&self.agent).join(pod)
+        let base = (self.find)().map(|found| found.path).unwrap_or_default();
+        base.join("pods").join(&self.agent).join(pod)
+    }
+
+    /// Whose podman it is; `None`: the agent's own.
+    pub(super) fn owner(&self) -> Owner {
+        (self.find)().and_then(|found| found.owner)
+    }
+
+    fn find(&self) -> io::Result<RuntimeDir> {
+        let why = "nobody knows whose podman it is";
+        (self.find)().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, why))
     }
 
     fn open(&self) -> io::Result<Dir> {
-        Dir::open(&self.base)?.child("pods")?.child(self.agent.as_str())
+        Dir::open(&self.find()?.path)?.child("pods")?.child(self.agent.as_str())
     }
 
-    fn make(&self) -> io::Result<Dir> {
-        let pods = Dir::make(&self.base, self.owner)?.sub("pods", 0o700, self.owner)?;
-        pods.is_private(self.owner)?;
-        let own = pods.sub(self.agent.as_str(), 0o700, self.owner)?;
-        own.is_private(self.owner)?;
-        Ok(own)
+    fn make(&self) -> io::Result<(Dir, Owner)> {
+        let RuntimeDir { path, owner } = self.find()?;
+        let pods = Dir::make(&path, owner)?.sub("pods", 0o700, owner)?;
+        pods.is_private(owner)?;
+        let own = pods.sub(self.agent.as_str(), 0o700, owner)?;
+        own.is_private(owner)?;
+        Ok((own, owner))
     }
 
     /// Writes a pod's files anew. Volumes without files are there too, empty. Nothing of the pod runs.
@@ -77,29 +90,18 @@ impl Runtime {
             return self.remove(pod);
         }
         let _one = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let dir = self.make()?;
+        let (dir, owner) = self.make()?;
         let unfinished = format!("{UNFINISHED}{pod}");
         dir.remove_all(&unfinished)?;
-        let new = dir.sub(unfinished.as_str(), 0o700, self.owner)?;
+        let new = dir.sub(unfinished.as_str(), 0o700, owner)?;
         for volume in volumes {
-            new.sub(volume, 0o755, self.owner)?;
+            new.sub(volume, 0o755, owner)?;
         }
         for file in files {
-            self.put(&new, file)?;
+            put(&new, file, owner)?;
         }
         dir.remove_all(pod)?;
         dir.rename(&unfinished, pod)
-    }
-
-    fn put(&self, new: &Dir, file: &NewFile) -> io::Result<()> {
-        let path = Path::new(&file.path);
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut at = None;
-        for part in path.parent().into_iter().flat_map(Path::components) {
-            let below = at.as_ref().unwrap_or(new).sub(part.as_os_str(), 0o755, self.owner)?;
-            at = Some(below);
-        }
-        at.as_ref().unwrap_or(new).file(name, file.mode, self.owner, &file.bytes)
     }
 
     /// A pod's files are there; they are whole, then.
@@ -123,14 +125,14 @@ impl Runtime {
     /// Removes what led there, as far as nobody has anything in it.
     fn tidy(&self) {
         let empty = || {
-            let base = Dir::open(&self.base)?;
+            let base = Dir::open(&self.find()?.path)?;
             base.child("pods")?.remove_empty(&self.agent)?;
             base.remove_empty("pods")
         };
         if let Err(why) = empty()
             && !matches!(why.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound)
         {
-            tracing::debug!(dir = %self.base.display(), %why, "an empty directory of pods' files stays");
+            tracing::debug!(%why, "an empty directory of pods' files stays");
         }
     }
 
@@ -143,14 +145,26 @@ impl Runtime {
 
     /// What is written there is written to a disk: a sentence.
     pub(super) fn on_disk(&self) -> Option<String> {
-        let nearest = self.base.ancestors().find_map(|path| Dir::open(path).ok())?;
+        let base = self.find().ok()?.path;
+        let nearest = base.ancestors().find_map(|path| Dir::open(path).ok())?;
         (!nearest.in_memory().ok()?).then(|| {
             format!(
                 "SecretsOnDisk: {} is not in memory, so the Secrets of this pod are on a disk while it is here: mount a tmpfs there, or set podman.runtime_dir to a directory of one",
-                self.base.display()
+                base.display()
             )
         })
     }
+}
+
+fn put(new: &Dir, file: &NewFile, owner: Owner) -> io::Result<()> {
+    let path = Path::new(&file.path);
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut at = None;
+    for part in path.parent().into_iter().flat_map(Path::components) {
+        let below = at.as_ref().unwrap_or(new).sub(part.as_os_str(), 0o755, owner)?;
+        at = Some(below);
+    }
+    at.as_ref().unwrap_or(new).file(name, file.mode, owner, &file.bytes)
 }
 
 /// Removes a file that podman's user could remove himself: its directory is his, and no link.

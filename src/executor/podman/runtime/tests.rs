@@ -7,8 +7,12 @@ fn file(path: &str, mode: u32, text: &str) -> NewFile {
     NewFile { path: path.into(), mode, bytes: text.into() }
 }
 
+fn at(path: PathBuf, owner: Owner) -> Runtime {
+    Runtime::new(Box::new(move || Some(RuntimeDir { path: path.clone(), owner })), "us")
+}
+
 fn runtime(base: &Path) -> Runtime {
-    Runtime::new(&RuntimeDir { path: base.join("run"), owner: None }, "us")
+    at(base.join("run"), None)
 }
 
 fn mode(path: &Path) -> u32 {
@@ -23,18 +27,18 @@ fn files_have_their_modes_below_directories_that_only_their_owner_may_enter_and_
     let files = [file("v/a", 0o644, "x"), file("v/deep/er/b", 0o400, "y"), file(".env/0", 0o600, "z")];
     runtime.write("web-1", &files, ["v", "empty"].into_iter()).expect("written");
     let dir = runtime.path("web-1");
-    let at = |path: &str| dir.join(path);
-    assert_eq!(fs::read_to_string(at("v/deep/er/b")).expect("read"), "y");
+    let inside = |path: &str| dir.join(path);
+    assert_eq!(fs::read_to_string(inside("v/deep/er/b")).expect("read"), "y");
     let modes: Vec<u32> = ["v", "v/a", "v/deep", "v/deep/er/b", "empty", ".env/0", ".", "..", "../.."]
         .iter()
-        .map(|path| mode(&at(path)))
+        .map(|path| mode(&inside(path)))
         .collect();
     assert_eq!(modes, [0o755, 0o644, 0o755, 0o400, 0o755, 0o600, 0o700, 0o700, 0o700]);
     assert!(runtime.has("web-1"));
     assert_eq!(runtime.pods(), ["web-1"]);
 
     runtime.write("web-1", &[file("v/a", 0o644, "new")], ["v"].into_iter()).expect("written anew");
-    assert!(!at("v/deep").exists(), "nothing of before is left");
+    assert!(!inside("v/deep").exists(), "nothing of before is left");
     runtime.write("other-2", &[file("v/a", 0o644, "x")], ["v"].into_iter()).expect("written");
     runtime.remove("web-1").expect("removed");
     assert!(!dir.exists() && runtime.has("other-2"));
@@ -84,7 +88,7 @@ fn for_another_users_podman_everything_is_his_and_a_path_of_his_is_not_followed(
     let theirs = (12_345, 12_346);
     let base = tempfile::tempdir().expect("a directory");
     std::os::unix::fs::chown(base.path(), Some(theirs.0), Some(theirs.1)).expect("his");
-    let runtime = Runtime::new(&RuntimeDir { path: base.path().join("a/b"), owner: Some(theirs) }, "us");
+    let runtime = at(base.path().join("a/b"), Some(theirs));
     runtime.write("web-1", &[file("v/a", 0o440, "x")], ["v"].into_iter()).expect("written");
     for path in [".", "v", "v/a", "..", "../..", "../../.."] {
         let found = fs::metadata(runtime.path("web-1").join(path)).expect("there");
@@ -105,7 +109,7 @@ fn for_another_users_podman_everything_is_his_and_a_path_of_his_is_not_followed(
 
 #[test]
 fn a_directory_on_a_disk_is_said_and_one_in_memory_is_not() {
-    let said = |path: &str| Runtime::new(&RuntimeDir { path: path.into(), owner: None }, "us").on_disk();
+    let said = |path: &str| at(path.into(), None).on_disk();
     let proc = said("/proc/self").expect("not a tmpfs");
     assert!(proc.starts_with("SecretsOnDisk: /proc/self is not in memory") && proc.contains("podman.runtime_dir"));
     let in_memory =
