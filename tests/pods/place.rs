@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::device::{Device, until_true};
 use super::processes;
-use super::service::{Podman, Service, both, image, podman, rootless};
+use super::service::{Podman, Service, both, image, podman, rootless, user};
 
 /// A device with a podman, or with both.
 pub struct Place {
@@ -157,13 +157,35 @@ impl Place {
         until_true("no file is left", || {
             ["run/pods", "run/pods-rootless"].iter().flat_map(|dir| read(dir)).count() == 0
         });
-        until_true("no file is left in memory, and no secret of podman's", || {
-            let files = std::fs::read_dir(self.runtime_dir()).into_iter().flatten().flatten().count();
-            let (_, secrets) = self.podman.call("GET", "secrets/json", None);
-            files == 0 && !secrets.to_string().contains(&self.runtime_dir().display().to_string())
-        });
+        for podman in self.podmans() {
+            until_true("no file is left in memory", || !self.files_of(podman).exists());
+            until_true("no secret of podman's is left", || self.secrets_of(podman).is_empty());
+        }
         let left = processes::with_env("FLOTTA_TEST", &self.tag());
         assert!(left.is_empty(), "{left:?}");
+    }
+
+    /// All that it speaks to.
+    fn podmans(&self) -> impl Iterator<Item = &Podman> {
+        [Some(&self.podman), self.rootless.as_ref()].into_iter().flatten()
+    }
+
+    /// The mark of its agent.
+    pub fn owner(&self) -> String {
+        std::fs::read_to_string(self.path("state/owner")).unwrap_or_default().trim().to_owned()
+    }
+
+    /// Where the files of its pods on this podman are.
+    pub fn files_of(&self, podman: &Podman) -> PathBuf {
+        let base = if podman.rootless { user().runtime_dir.join("flotta-agent") } else { self.runtime_dir() };
+        base.join("pods").join(self.owner())
+    }
+
+    /// The names of podman's secrets that are its.
+    pub fn secrets_of(&self, podman: &Podman) -> Vec<String> {
+        let (_, all) = podman.call("GET", "secrets/json", None);
+        let names = all.as_array().into_iter().flatten().filter_map(|one| one["Spec"]["Name"].as_str());
+        names.filter(|name| name.starts_with(&format!("flotta-{}-", self.owner()))).map(str::to_owned).collect()
     }
 
     fn until_gone(&self, part: &str) {
@@ -185,10 +207,11 @@ impl Place {
         for volume in podman.named(&self.tag()).iter().filter_map(|name| name.strip_prefix("volumes: ")) {
             podman.call("DELETE", &format!("volumes/{volume}"), None);
         }
-        let (_, secrets) = self.podman.call("GET", "secrets/json", None);
-        let ours = |secret: &&Json| secret.to_string().contains(&self.runtime_dir().display().to_string());
-        for secret in secrets.as_array().into_iter().flatten().filter(ours) {
-            self.podman.call("DELETE", &format!("secrets/{}", secret["ID"].as_str().unwrap_or_default()), None);
+        for secret in self.secrets_of(podman) {
+            podman.call("DELETE", &format!("secrets/{secret}"), None);
+        }
+        if !self.owner().is_empty() {
+            let _ = std::fs::remove_dir_all(self.files_of(podman));
         }
     }
 }
