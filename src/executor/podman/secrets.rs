@@ -70,8 +70,8 @@ pub(super) type Written = (WorkloadId, String, i64);
 pub(super) fn to_hide(state: &mut State, pods: &[Pod], all: bool) -> Vec<Written> {
     let parts = || pods.iter().flat_map(|pod| pod.parts().map(move |part| (pod, part)));
     let with = || parts().filter(|(_, part)| part.at.label(labels::SECRET_ENV).is_some());
-    // Podman writes it before a start: while that may be under way, it stays.
-    let written = |(pod, part): &(&Pod, &Part)| part.at.runs() || (part.at.ended() && !state.is_busy(&pod.id));
+    // Podman writes it before a start: while that is under way, it stays.
+    let written = |(_, part): &(&Pod, &Part)| part.at.runs() || (part.at.ended() && !state.is_starting(&part.at.id));
     let found: Vec<Written> = with()
         .filter(written)
         .map(|(pod, part)| (pod.id.clone(), part.at.id.clone(), if part.at.runs() { part.at.pid } else { 0 }))
@@ -88,7 +88,7 @@ pub(super) async fn hide(inner: &Inner, containers: Vec<Written>) {
     let uid = inner.runtime.owner().map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid);
     for (workload, id, pid) in containers {
         let found = match inner.client.inspect(&id).await {
-            Ok(found) if pid > 0 || !inner.table.is_busy(&workload) => found.oci_config_path,
+            Ok(found) if pid > 0 || !inner.table.lock().is_starting(&id) => found.oci_config_path,
             // A later look sees to it.
             Ok(_) | Err(_) => {
                 inner.table.lock().hidden.remove(&(id, pid));

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::client::ApiError;
 use super::files::{self, HostPathError};
 use super::observe::Part;
-use super::table::Busy;
+use super::table::{Busy, Starting};
 use super::translate::{Blueprint, NewContainer, pod_name, translate};
 use super::{Inner, images, labels, limit, look, provide};
 use crate::executor::{ExecutorError, Handle, Instance};
@@ -318,6 +318,7 @@ pub(super) async fn resume(
     }
     for part in &to_start {
         let what = format!("container {} cannot be started", part.name);
+        let _starting = Starting::again(&inner.table, &part.at.id);
         if let Err(why) = inner.client.start(&part.at.id).await {
             let why = real_cause(inner, &handle.0, why).await;
             return Err(inner.error(Reason::StartFailed, &what, why));

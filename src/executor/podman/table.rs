@@ -67,6 +67,8 @@ pub(super) struct State {
     pub(super) gone: Vec<String>,
     /// Containers, with their process, whose file with their environment is removed.
     pub(super) hidden: BTreeSet<(String, i64)>,
+    /// Containers that podman is being told to start again.
+    starting: BTreeSet<String>,
     /// The processes of containers can be seen from here.
     pub(super) sees_processes: bool,
 }
@@ -81,9 +83,9 @@ pub(super) struct Looked {
 }
 
 impl State {
-    /// An operation for it is under way.
-    pub(super) fn is_busy(&self, id: &WorkloadId) -> bool {
-        self.busy.contains(id)
+    /// Podman is being told to start this container again.
+    pub(super) fn is_starting(&self, container: &str) -> bool {
+        self.starting.contains(container)
     }
 
     /// Takes a pod out that is gone; what is left of its containers is looked for.
@@ -152,7 +154,7 @@ impl Table {
     }
 
     pub(super) fn is_busy(&self, id: &WorkloadId) -> bool {
-        self.lock().is_busy(id)
+        self.lock().busy.contains(id)
     }
 }
 
@@ -179,5 +181,24 @@ impl Drop for Busy {
         if heard {
             self.inner.hinted.notify_one();
         }
+    }
+}
+
+/// A container that podman is told to start again, until it has answered.
+pub(super) struct Starting<'a> {
+    table: &'a Table,
+    container: &'a str,
+}
+
+impl<'a> Starting<'a> {
+    pub(super) fn again(table: &'a Table, container: &'a str) -> Starting<'a> {
+        table.lock().starting.insert(container.to_owned());
+        Starting { table, container }
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.table.lock().starting.remove(self.container);
     }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::{Value as Json, json};
 
 use self::search::Needle;
-use super::device::{lines, seconds, until_true};
+use super::device::{lines, seconds, until_true, until_true_or};
 use super::place::{Place, kill9};
 use super::service::image;
 use super::specs::{SOON, WAITS};
@@ -112,8 +112,15 @@ fn a_secret_of_a_pod_that_runs_is_found_only_where_it_has_to_be_and_nowhere_when
         });
         assert_eq!(search::processes(&needle).1.len(), 0);
         place.delete("keys-secret.yaml");
-        until_true("and not there any more when the Secret is gone", || {
-            search::files(&needle, &search::roots(&place), since).is_empty()
+        // The state keeps one version more of what is stored, against damage, until the next one is.
+        until_true_or("the agent's state is without it", || {
+            let found = search::files(&needle, &[state.join("desired-manifests.json")], since);
+            (!found.is_empty()).then(|| format!("{found:?}"))
+        });
+        place.manifest("more.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: more }\ndata: { a: b }\n");
+        until_true_or("it is nowhere any more when the Secret is gone", || {
+            let found = search::files(&needle, &search::roots(&place), since);
+            (!found.is_empty()).then(|| format!("{found:?}"))
         });
         place.terminate();
     }
@@ -174,7 +181,7 @@ fn a_changed_secret_replaces_the_pods_that_use_it_and_no_others() {
         (ids(&place), ["projected", "whole"].map(|name| place.until_state(name, "running")["hash"].clone()));
     secret(&place, "one", "second");
     for (name, hash) in ["projected", "whole"].iter().zip(&hashes) {
-        place.until(name, "runs in another version", |said| said["state"] == "running" && said["hash"] != *hash);
+        place.until(name, "runs in another version", |said| said["reason"] == "Running" && said["hash"] != *hash);
     }
     let after = ids(&place);
     assert!(before[0] != after[0] && before[1] != after[1], "{before:?} {after:?}");
