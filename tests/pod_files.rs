@@ -175,7 +175,6 @@ fn a_secret_in_a_command_line_is_replaced_as_kubernetes_does_it_and_warned_about
     for (command, field) in [
         ("command: [ x, \"-p$(A)\" ]", "containers[0].command[1]: $(A)"),
         ("args: [ \"$(B)\" ]", "containers[0].args[0]: $(B)"),
-        ("args: [ \"$(P_pass)\" ]", "containers[0].args[0]: $(P_pass)"),
     ] {
         let workload = pod(command);
         let said = workload.warnings.join("\n");
@@ -184,9 +183,16 @@ fn a_secret_in_a_command_line_is_replaced_as_kubernetes_does_it_and_warned_about
             "{command}: {said}"
         );
     }
-    for command in ["command: [ \"$$(A)\", \"$(C)\", \"$A\", \"$(NONE)\" ]"] {
+    for command in ["command: [ \"$$(A)\", \"$(C)\", \"$A\", \"$(NONE)\", \"$(cat /x)\" ]"] {
         assert_eq!(pod(command).warnings, [""; 0], "{command}");
     }
+    // What a whole Secret has is known when the pod is made.
+    let made = blueprint(
+        "{ containers: [ { name: c, image: i, envFrom: [ { prefix: P_, secretRef: { name: s } } ], env: [ { name: U, value: \"<$(P_pass)>\" } ], args: [ \"$(P_pass)\", \"$(date)\", \"$(U)\" ] } ] }",
+    );
+    assert_eq!(made.containers[0].body["command"], json!(["hush", "$(date)", "<hush>"]));
+    let warned: Vec<&str> = made.warnings.iter().filter_map(|said| said.split(" has a part").next()).collect();
+    assert_eq!(warned, ["container c: args[0]", "container c: args[2]"]);
     let workload = pod("command: [ \"-p$(A)\" ]");
     assert!(!workload.warnings.join("\n").contains("hush"));
 }

@@ -33,8 +33,11 @@ fn elsewhere(mountinfo: &str, socket: &Path, dir: &Path) -> Option<String> {
     if listens.at == kept.at || listens.at == Path::new("/") {
         return None;
     }
-    // A part of a file system that is mounted under its own name. Where all of one is mounted, nothing says its name outside.
-    let same_name = kept.at != Path::new("/") && kept.at.ends_with(kept.part.strip_prefix("/").unwrap_or(&kept.part));
+    let part = kept.part.strip_prefix("/").unwrap_or(&kept.part);
+    // A part of a file system that is mounted under its own name. Where all of one is mounted, nothing says its name
+    // outside; but every container has a /dev of its own.
+    let own = kept.at == Path::new("/") || (part == Path::new("") && kept.at.starts_with("/dev"));
+    let same_name = !own && kept.at.ends_with(part);
     (!same_name).then(|| {
         let dir = dir.display();
         format!(
@@ -128,6 +131,18 @@ mod tests {
         }
         let both = "1 0 0:57 / / rw - overlay overlay rw\n2 1 0:25 / /run rw - tmpfs tmpfs rw\n";
         assert_eq!(elsewhere(both, Path::new(SOCKET), Path::new(DIR)), None, "all of /run");
+    }
+
+    #[test]
+    fn the_containers_own_dev_is_not_the_devices() {
+        let said = |more: &str| {
+            let mounts = format!(
+                "{CONTAINER}545 540 0:63 / /dev rw - tmpfs tmpfs rw\n546 545 0:64 / /dev/shm rw - tmpfs shm rw\n{more}"
+            );
+            elsewhere(&mounts, Path::new(SOCKET), Path::new("/dev/shm/x"))
+        };
+        assert!(said("").is_some());
+        assert_eq!(said("547 546 0:24 /x /dev/shm/x rw - tmpfs tmpfs rw"), None);
     }
 
     #[test]

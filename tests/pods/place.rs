@@ -170,6 +170,20 @@ impl Place {
         [Some(&self.podman), self.rootless.as_ref()].into_iter().flatten()
     }
 
+    /// What is said of a pod with Secrets on this machine, beside what else is.
+    pub fn warns_of_disks(&self, said: &Json) -> bool {
+        let base = if self.podman.rootless { user().runtime_dir.to_owned() } else { self.runtime_dir() };
+        let nearest = base.ancestors().find(|path| path.exists()).expect("a directory");
+        let kind = std::process::Command::new("stat").args(["-f", "-c", "%T"]).arg(nearest).output().expect("stat");
+        let in_memory = String::from_utf8_lossy(&kind.stdout).trim() == "tmpfs";
+        let all: Vec<&str> = said["warnings"].as_array().expect("warnings").iter().filter_map(Json::as_str).collect();
+        match (in_memory, all.as_slice()) {
+            (true, []) => true,
+            (false, [one]) => one.starts_with("SecretsOnDisk: "),
+            _ => false,
+        }
+    }
+
     /// The mark of its agent.
     pub fn owner(&self) -> String {
         std::fs::read_to_string(self.path("state/owner")).unwrap_or_default().trim().to_owned()

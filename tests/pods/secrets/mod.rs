@@ -1,5 +1,6 @@
 //! Secrets, ConfigMaps and the pod's own fields, as files and as variables: that they are right, and where they are seen.
 
+mod inside;
 mod search;
 
 use std::os::unix::fs::MetadataExt;
@@ -61,7 +62,7 @@ fn a_secret_of_a_pod_that_runs_is_found_only_where_it_has_to_be_and_nowhere_when
         command.env("EDGE_DEVICE_LOG_LEVEL", "trace");
         place.launch(command);
         let running = place.until_state("web", "running");
-        assert_eq!(running["warnings"], json!([]), "{running}");
+        assert!(place.warns_of_disks(&running), "{running}");
         until_true("both containers have looked", || lines(&place.path("host/said")).len() == 2);
         assert_eq!(lines(&place.path("host/said")), [RIGHT, RIGHT]);
 

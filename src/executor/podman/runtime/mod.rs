@@ -149,7 +149,7 @@ impl Runtime {
         let nearest = base.ancestors().find_map(|path| Dir::open(path).ok())?;
         (!nearest.in_memory().ok()?).then(|| {
             format!(
-                "SecretsOnDisk: {} is not in memory, so the Secrets of this pod are on a disk while it is here: mount a tmpfs there, or set podman.runtime_dir to a directory of one",
+                "SecretsOnDisk: {} is not in memory, so the Secrets of this pod are on a disk while it is here: mount a tmpfs there (where those of root's podman are, podman.runtime_dir says)",
                 base.display()
             )
         })

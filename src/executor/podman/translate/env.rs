@@ -16,19 +16,21 @@ pub(super) struct Variable {
     pub(super) text: String,
     /// It is of a Secret, whole or in part.
     pub(super) secret: bool,
+    /// Where the pod was read nobody could know that: it is of a whole Secret (`envFrom`).
+    pub(super) untold: bool,
 }
 
 impl Variable {
     /// One that everybody may see.
     fn open(text: String) -> Variable {
-        Variable { text, secret: false }
+        Variable { text, secret: false, untold: false }
     }
 
     fn of(of: Referred, bytes: &[u8]) -> Variable {
         let text = String::from_utf8_lossy(bytes).into_owned();
         // Of nothing there is nothing to hide.
         let secret = of == Referred::Secret && !text.is_empty();
-        Variable { text, secret }
+        Variable { text, secret, untold: false }
     }
 }
 
@@ -37,7 +39,9 @@ pub(super) fn environment(container: &Container, workload: &Workload, job: &PodJ
     let mut env = Environment::from([("DEVICE_ID".to_owned(), Variable::open(place.device.clone()))]);
     for from in &container.env_from {
         for (key, bytes) in job.contents.get(from.of, &from.name).into_iter().flatten() {
-            env.insert(format!("{}{key}", from.prefix), Variable::of(from.of, bytes));
+            let variable = Variable::of(from.of, bytes);
+            let untold = variable.secret;
+            env.insert(format!("{}{key}", from.prefix), Variable { untold, ..variable });
         }
     }
     for variable in &container.env {
@@ -81,6 +85,7 @@ pub(super) fn expand(text: &str, env: &Environment) -> Variable {
                     Some(variable) => {
                         out.text.push_str(&variable.text);
                         out.secret |= variable.secret;
+                        out.untold |= variable.untold;
                     }
                     None => out.text.push_str(&rest[at..rest.len() - next.len()]),
                 }
@@ -106,7 +111,7 @@ mod tests {
         let env = Environment::from([
             ("A".to_owned(), open("1")),
             ("B".to_owned(), open("$(A)")),
-            ("S".to_owned(), Variable { text: "hush".into(), secret: true }),
+            ("S".to_owned(), Variable { text: "hush".into(), secret: true, untold: false }),
         ]);
         for (text, expected, secret) in [
             ("$(A)", "1", false),

@@ -20,19 +20,14 @@ pub(super) fn words<'a>(fields: &Fields<'a>) -> Vec<(String, &'a Node)> {
     [list("command"), list("args")].concat()
 }
 
-/// Warns about each word that has a Secret's value in it.
+/// Warns about each word that has a Secret's value in it. Of a whole Secret (`envFrom`) the names are not known here: that is
+/// said when the pod is translated.
 pub(super) fn warn(report: &mut Report, words: &[(String, &Node)], container: &Container) {
     let mut secret = BTreeSet::new();
-    let whole: Vec<&str> =
-        container.env_from.iter().filter(|from| from.of == Referred::Secret).map(|from| from.prefix.as_str()).collect();
-    let own: BTreeSet<&str> = container.env.iter().map(|variable| variable.name.as_str()).collect();
-    let is_secret = |secret: &BTreeSet<&str>, name: &str| {
-        secret.contains(name) || (!own.contains(name) && whole.iter().any(|prefix| name.starts_with(prefix)))
-    };
     for variable in &container.env {
         let of_secret = match &variable.value {
             EnvValue::Key(key) => key.of == Referred::Secret,
-            EnvValue::Literal(text) => references(text).any(|name| is_secret(&secret, name)),
+            EnvValue::Literal(text) => references(text).any(|name| secret.contains(name)),
             EnvValue::Field(_) | EnvValue::Resource(_) => false,
         };
         if of_secret {
@@ -43,14 +38,9 @@ pub(super) fn warn(report: &mut Report, words: &[(String, &Node)], container: &C
     }
     for (path, node) in words {
         let Value::Text(text) = &node.value else { continue };
-        if let Some(name) = references(text).find(|name| is_secret(&secret, name)) {
+        if let Some(name) = references(text).find(|name| secret.contains(name)) {
             let name = short(name);
-            report.warn(
-                node.at,
-                format!(
-                    "{path}: $({name}) is of a Secret, and everybody on the device sees it in the list of processes, and in podman inspect: let the program read the variable {name} itself (in a shell: \"${name}\"), or a file (a volume with secret)"
-                ),
-            );
+            report.warn(node.at, format!("{path}: $({name}) is of a Secret: {}", crate::model::pod::SECRET_IS_SHOWN));
         }
     }
 }
