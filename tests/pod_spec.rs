@@ -24,7 +24,14 @@ fn workload(head: &str, spec: &str) -> Arc<Workload> {
 }
 
 fn place(cpu: bool) -> Place {
-    Place { owner: "us".into(), device: "d".into(), cpu, memory: cpu, files: "/files".into() }
+    Place {
+        owner: "us".into(),
+        device: "d".into(),
+        cpu,
+        memory: cpu,
+        no_limits: "no controller",
+        files: "/files".into(),
+    }
 }
 
 fn blueprint(spec: &str, quota: Option<u32>, cpu: bool) -> Blueprint {
