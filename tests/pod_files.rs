@@ -38,8 +38,16 @@ fn read(maps: &str, spec: &str) -> Arc<Workload> {
 fn blueprint(spec: &str) -> Blueprint {
     let workload = read(MAPS, spec);
     let Payload::Pod(job) = &workload.payload else { panic!("{spec}: {:?}", workload.payload) };
-    let (owner, device, files) = ("us".into(), "d".into(), "/run/x".into());
-    let place = Place { owner, device, cpu: true, memory: true, cores: 4, memory_total: 1 << 30, files };
+    let place = Place {
+        owner: "us".into(),
+        device: "d".into(),
+        cpu: true,
+        memory: true,
+        cores: 4,
+        memory_total: 1 << 30,
+        no_limits: "",
+        files: "/run/x".into(),
+    };
     translate(&workload, job, &place, None)
 }
 

@@ -24,8 +24,16 @@ fn workload(head: &str, spec: &str) -> Arc<Workload> {
 }
 
 fn place(cpu: bool) -> Place {
-    let (owner, device, files) = ("us".into(), "d".into(), "/files".into());
-    Place { owner, device, cpu, memory: cpu, cores: 4, memory_total: 1 << 30, files }
+    Place {
+        owner: "us".into(),
+        device: "d".into(),
+        cpu,
+        memory: cpu,
+        cores: 4,
+        memory_total: 1 << 30,
+        no_limits: "no controller",
+        files: "/files".into(),
+    }
 }
 
 fn blueprint(spec: &str, quota: Option<u32>, cpu: bool) -> Blueprint {

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::device::{Device, until_true};
 use super::processes;
-use super::service::{Podman, Service, both, image, podman, rootless, user};
+use super::service::{Podman, Service, both, image, podman, rootless, system, user};
 
 /// A device with a podman, or with both.
 pub struct Place {
@@ -37,7 +37,7 @@ impl Place {
 
     /// With both podmans at once: pods are root's unless their head says `rootless: true`.
     pub fn both() -> Option<Place> {
-        let mut place = Place::new()?;
+        let mut place = Place::on(system()?);
         place.beside(rootless()?);
         Some(place)
     }
@@ -250,7 +250,7 @@ impl Drop for Place {
         for podman in [Some(&self.podman), self.rootless.as_ref()].into_iter().flatten() {
             if podman.answers() {
                 self.clean(podman);
-            } else if let Some(shared) = if podman.rootless { rootless() } else { super::service::podman() } {
+            } else if let Some(shared) = if podman.rootless { rootless() } else { system() } {
                 self.clean(&shared);
             }
         }

@@ -263,13 +263,34 @@ impl Inner {
 
     /// Podman can limit CPU here, as far as is known.
     fn limits_cpu(&self) -> bool {
+        self.cpu_warning().is_none()
+    }
+
+    /// Said of a condition's quota where podman cannot limit CPU.
+    fn cpu_warning(&self) -> Option<String> {
         let known = *self.abilities.lock().unwrap_or_else(PoisonError::into_inner);
-        known.is_none_or(|known| known.cpu)
+        known.filter(|known| !known.cpu).map(|known| {
+            format!(
+                "LimitNotEnforced: podman cannot limit CPU on this machine, so the condition's cpu has no effect: {}",
+                self.no_limits(known.cgroups_v1)
+            )
+        })
     }
 
     fn forget_abilities(&self) {
         *self.abilities.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.images.forget_all();
+    }
+
+    /// Why podman keeps no limit whose controller it does not name.
+    fn no_limits(&self, cgroups_v1: bool) -> &'static str {
+        match (&self.setting.user, cgroups_v1) {
+            (None, _) => "its cgroup controller is not there",
+            (Some(_), true) => "with cgroup v1 a user's podman has no control groups; root's has, and cgroup v2",
+            (Some(_), false) => {
+                "its cgroup controller is not delegated to that user (Delegate=yes in a drop-in of user@.service)"
+            }
+        }
     }
 
     fn place(&self, abilities: Abilities, pod_name: &str) -> Place {
@@ -280,6 +301,7 @@ impl Inner {
             memory: abilities.memory,
             cores: abilities.cores,
             memory_total: abilities.memory_total,
+            no_limits: self.no_limits(abilities.cgroups_v1),
             files: self.runtime.path(pod_name).display().to_string(),
         }
     }

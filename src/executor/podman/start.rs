@@ -282,7 +282,7 @@ async fn started(
     entry.told = Some(cpu_quota_us);
     if cpu_quota_us.is_some() {
         limit::note_applied(entry);
-        entry.limit_warnings.extend((!inner.limits_cpu()).then(|| limit::NO_CONTROLLER.to_owned()));
+        entry.limit_warnings.extend(inner.cpu_warning());
     }
     look::instance(inner, &state, handle).ok_or_else(gone)
 }

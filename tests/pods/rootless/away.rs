@@ -1,10 +1,11 @@
 //! Both podmans at once: each comes and goes, and the other one's workloads do not notice.
 
 use rustix::process::Signal;
+use serde_json::Value as Json;
 
 use super::super::device::{millis, until_true};
 use super::super::place::Place;
-use super::super::service::{podman, rootless};
+use super::super::service::{Podman, rootless, system};
 use super::super::specs::WAITS;
 use super::ROOTLESS;
 
@@ -18,7 +19,7 @@ fn of(is_rootless: bool) -> &'static str {
 #[test]
 fn a_podman_that_hangs_holds_up_nothing_of_the_other_not_even_when_the_agent_starts() {
     for hangs_rootless in [true, false] {
-        let (Some(root), Some(user)) = (podman(), rootless()) else { return };
+        let (Some(root), Some(user)) = (system(), rootless()) else { return };
         let (mut service, mut place) = if hangs_rootless {
             let service = user.second();
             let mut place = Place::on(root);
@@ -66,9 +67,14 @@ fn a_podman_that_hangs_holds_up_nothing_of_the_other_not_even_when_the_agent_sta
     }
 }
 
+fn pid(podman: &Podman, name: &str) -> Option<Json> {
+    let all = podman.containers(&format!("project-flotta.io/name={name}"));
+    all.iter().find(|container| container["IsInfra"] != true).map(|container| container["Pid"].clone())
+}
+
 #[test]
 fn a_users_socket_that_goes_and_comes_back_is_found_again_and_nothing_is_restarted() {
-    let (Some(root), Some(user)) = (podman(), rootless()) else { return };
+    let (Some(root), Some(user)) = (system(), rootless()) else { return };
     let mut service = user.second();
     service.start();
     let mut place = Place::on(root);
@@ -78,12 +84,7 @@ fn a_users_socket_that_goes_and_comes_back_is_found_again_and_nothing_is_restart
     place.start();
     place.until_state("w", "running");
     let before = place.until_state("other", "running");
-    let pid = |name: &str| {
-        let label = format!("project-flotta.io/name={}", place.name(name));
-        let all = service.podman.containers(&label);
-        all.iter().find(|c| c["IsInfra"] != true).map(|c| c["Pid"].clone())
-    };
-    let first = pid("w");
+    let first = pid(&service.podman, &place.name("w"));
     // The file is gone, the service is not.
     let (socket, hidden) = (service.podman.socket.clone(), service.podman.socket.with_extension("hidden"));
     std::fs::rename(&socket, &hidden).expect("moved");
@@ -95,15 +96,11 @@ fn a_users_socket_that_goes_and_comes_back_is_found_again_and_nothing_is_restart
     place.until_state("new", "running");
     place.until_state("w", "running");
     // And a restart of the service.
-    drop(pid);
     service.kill();
     place.until_state("w", "unknown");
     service.start();
     place.until_state("w", "running");
-    let label = format!("project-flotta.io/name={}", place.name("w"));
-    let all = service.podman.containers(&label);
-    let now = all.iter().find(|c| c["IsInfra"] != true).map(|c| c["Pid"].clone());
-    assert_eq!(now, first, "it runs on by itself");
+    assert_eq!(pid(&service.podman, &place.name("w")), first, "it runs on by itself");
     let after = place.until_state("other", "running");
     assert_eq!(after["since"], before["since"], "root's were not touched by any of it");
 }

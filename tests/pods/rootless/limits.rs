@@ -33,7 +33,7 @@ fn limits_that_a_podman_cannot_keep_are_left_out_and_said_and_others_are_kept() 
             assert_eq!((kept, &running["warnings"]), ((&json!(50_000), &json!(64 << 20)), &json!([])), "{running}");
         } else {
             assert_eq!(kept, (&json!(0), &json!(0)));
-            assert!(said(&running, "cpu") && said(&running, "memory"), "{running}");
+            assert!(said(&running, "limit CPU") && said(&running, "limit memory"), "{running}");
         }
         assert_eq!(running["restarts"], 0, "{running}");
         place.delete("w.yaml");
@@ -55,7 +55,7 @@ fn a_conditions_cpu_that_cannot_be_kept_is_a_warning_that_comes_and_goes_with_it
                 let now = workload(&place);
                 let in_force = now["cpu_quota_us"] == json!(20_000);
                 let (kept, warned) = if place.podman.limits() { (wanted, false) } else { (false, wanted) };
-                (in_force, said(&now, "cpu")) == (kept, warned) && now["state"] == "running"
+                (in_force, said(&now, "the condition's cpu")) == (kept, warned) && now["state"] == "running"
             });
         }
         // A start while the condition holds, and the agent after this one.
@@ -69,7 +69,7 @@ fn a_conditions_cpu_that_cannot_be_kept_is_a_warning_that_comes_and_goes_with_it
             let now = workload(&place);
             now["state"] == "running"
                 && (now["cpu_quota_us"] == json!(20_000)) == place.podman.limits()
-                && said(&now, "cpu") != place.podman.limits()
+                && said(&now, "the condition's cpu") != place.podman.limits()
         });
         // Nothing is tried over and over: what podman was asked stays as it is.
         place.delete("w.yaml");

@@ -2,9 +2,11 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use super::super::device::lines;
+use serde_json::Value as Json;
+
+use super::super::device::{lines, until_true};
 use super::super::place::Place;
-use super::super::service::{podman, rootless};
+use super::super::service::{Podman, rootless, system};
 use super::ROOTLESS;
 
 /// Says so when another one runs.
@@ -30,9 +32,11 @@ fn place(head: &str, place: &Place) {
     );
 }
 
-fn on_one(place: &Place, rootless: bool) {
+fn runs_on_one(place: &Place, rootless: bool) {
+    let there = |w: &Json| w["state"] == "running" && w["reason"] != "Stopping" && w["rootless"] == rootless;
+    place.until("w", "it runs where it should", there);
     let label = format!("project-flotta.io/name={}", place.name("w"));
-    let count = |of: &super::super::service::Podman| of.pods(&label).len();
+    let count = |of: &Podman| of.pods(&label).len();
     let both = (count(&place.podman), count(place.rootless.as_ref().expect("both")));
     assert_eq!(both, if rootless { (0, 1) } else { (1, 0) });
     assert_eq!(lines(&place.path("out/doubles")), Vec::<String>::new());
@@ -45,16 +49,22 @@ fn a_workload_whose_rootless_is_changed_moves_and_never_runs_twice() {
     there.start();
     for rootless in [false, true, false] {
         place(if rootless { ROOTLESS } else { "" }, &there);
-        there.until("w", "it runs where it should", |w| {
-            w["state"] == "running" && w["rootless"] == rootless && w["reason"] != "Stopping"
-        });
-        on_one(&there, rootless);
+        runs_on_one(&there, rootless);
     }
+}
+
+/// It waits for the podman that it may still run on. (Its state stays the same, so no event says so.)
+fn waits(place: &Place, podman: &Podman) {
+    until_true("it waits for the podman that it runs on", || {
+        let now = place.agent().get("/api/v1/workloads")[0].clone();
+        let words = now["message"].as_str().unwrap_or_default().contains(&*podman.socket.to_string_lossy());
+        words && now["rootless"] == false && now["reason"] == "ExecutorUnreachable"
+    });
 }
 
 #[test]
 fn while_the_podman_it_runs_on_is_away_it_does_not_start_on_the_other_not_even_after_a_kill_of_the_agent() {
-    let (Some(root), Some(user)) = (podman(), rootless()) else { return };
+    let (Some(root), Some(user)) = (system(), rootless()) else { return };
     let mut service = user.second();
     service.start();
     let mut there = Place::on(root);
@@ -65,20 +75,14 @@ fn while_the_podman_it_runs_on_is_away_it_does_not_start_on_the_other_not_even_a
     service.kill();
     there.until_state("w", "unknown");
     place("", &there);
-    let waits = there.until("w", "it waits", |w| w["rootless"] == false && w["reason"] == "ExecutorUnreachable");
-    assert!(waits["message"].as_str().is_some_and(|text| text.contains("podman.sock")), "{waits}");
+    waits(&there, &service.podman);
     there.kill();
     there.start();
-    let waits = there.until("w", "it still waits", |w| w["rootless"] == false && w["reason"] == "ExecutorUnreachable");
-    assert!(
-        waits["message"].as_str().is_some_and(|text| text.contains(&*service.podman.socket.to_string_lossy())),
-        "{waits}"
-    );
+    waits(&there, &service.podman);
     assert!(
         there.path("out/runs").exists() && there.containers("w").is_empty(),
         "it runs on where it was, and nowhere else"
     );
     service.start();
-    there.until("w", "it moved", |w| w["state"] == "running" && w["rootless"] == false);
-    on_one(&there, false);
+    runs_on_one(&there, false);
 }

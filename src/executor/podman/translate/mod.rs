@@ -44,6 +44,8 @@ pub struct Place {
     pub cores: u64,
     /// Bytes of memory of the machine.
     pub memory_total: u64,
+    /// Why those that are not kept are not.
+    pub no_limits: &'static str,
     /// Where the pod's files from ConfigMaps and Secrets will be, absolute.
     pub files: String,
 }
