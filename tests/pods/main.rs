@@ -26,6 +26,7 @@ mod lifecycle;
 mod place;
 mod power;
 mod rootless;
+mod secrets;
 mod service;
 mod specs;
 mod unreachable;

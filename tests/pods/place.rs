@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::device::{Device, until_true};
 use super::processes;
-use super::service::{Podman, Service, both, image, podman, rootless, system};
+use super::service::{Podman, Service, both, image, podman, rootless, system, user};
 
 /// A device with a podman, or with both.
 pub struct Place {
@@ -157,8 +157,49 @@ impl Place {
         until_true("no file is left", || {
             ["run/pods", "run/pods-rootless"].iter().flat_map(|dir| read(dir)).count() == 0
         });
+        for podman in self.podmans() {
+            until_true("no file is left in memory", || !self.files_of(podman).exists());
+            until_true("no secret of podman's is left", || self.secrets_of(podman).is_empty());
+        }
         let left = processes::with_env("FLOTTA_TEST", &self.tag());
         assert!(left.is_empty(), "{left:?}");
+    }
+
+    /// All that it speaks to.
+    fn podmans(&self) -> impl Iterator<Item = &Podman> {
+        [Some(&self.podman), self.rootless.as_ref()].into_iter().flatten()
+    }
+
+    /// What is said of a pod with Secrets on this machine, beside what else is.
+    pub fn warns_of_disks(&self, said: &Json) -> bool {
+        let base = if self.podman.rootless { user().runtime_dir.to_owned() } else { self.runtime_dir() };
+        let nearest = base.ancestors().find(|path| path.exists()).expect("a directory");
+        let kind = std::process::Command::new("stat").args(["-f", "-c", "%T"]).arg(nearest).output().expect("stat");
+        let in_memory = String::from_utf8_lossy(&kind.stdout).trim() == "tmpfs";
+        let all: Vec<&str> = said["warnings"].as_array().expect("warnings").iter().filter_map(Json::as_str).collect();
+        match (in_memory, all.as_slice()) {
+            (true, []) => true,
+            (false, [one]) => one.starts_with("SecretsOnDisk: "),
+            _ => false,
+        }
+    }
+
+    /// The mark of its agent.
+    pub fn owner(&self) -> String {
+        std::fs::read_to_string(self.path("state/owner")).unwrap_or_default().trim().to_owned()
+    }
+
+    /// Where the files of its pods on this podman are.
+    pub fn files_of(&self, podman: &Podman) -> PathBuf {
+        let base = if podman.rootless { user().runtime_dir.join("flotta-agent") } else { self.runtime_dir() };
+        base.join("pods").join(self.owner())
+    }
+
+    /// The names of podman's secrets that are its.
+    pub fn secrets_of(&self, podman: &Podman) -> Vec<String> {
+        let (_, all) = podman.call("GET", "secrets/json", None);
+        let names = all.as_array().into_iter().flatten().filter_map(|one| one["Spec"]["Name"].as_str());
+        names.filter(|name| name.starts_with(&format!("flotta-{}-", self.owner()))).map(str::to_owned).collect()
     }
 
     fn until_gone(&self, part: &str) {
@@ -179,6 +220,12 @@ impl Place {
         }
         for volume in podman.named(&self.tag()).iter().filter_map(|name| name.strip_prefix("volumes: ")) {
             podman.call("DELETE", &format!("volumes/{volume}"), None);
+        }
+        for secret in self.secrets_of(podman) {
+            podman.call("DELETE", &format!("secrets/{secret}"), None);
+        }
+        if !self.owner().is_empty() {
+            let _ = std::fs::remove_dir_all(self.files_of(podman));
         }
     }
 }

@@ -238,6 +238,7 @@ fn what_a_reboot_cut_off_runs_again_at_once_whatever_podman_says_of_its_end() {
             world.kill_agent();
             world.podman.set_service(Service::Gone);
             world.podman.machine().reboot(old);
+            world.lose_memory();
             world.clock.reboot();
             world.podman.set_service(Service::Up);
             world.start_agent();

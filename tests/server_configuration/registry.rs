@@ -102,7 +102,8 @@ fn setting(dir: &Path) -> Setting {
         ansible: false,
         ours: Vec::new(),
     };
-    Setting { owner: "us".into(), device: "d".into(), pods_dir: dir.join("pods"), policy, user: None }
+    let (pods_dir, runtime_dir) = (dir.join("pods"), dir.join("runtime"));
+    Setting { owner: "us".into(), device: "d".into(), pods_dir, runtime_dir, policy, user: None }
 }
 
 /// A workload of the server with these images and this auth file.

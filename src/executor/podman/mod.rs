@@ -29,6 +29,9 @@ mod limit;
 mod look;
 mod lost;
 pub mod observe;
+mod provide;
+pub mod runtime;
+mod secrets;
 mod start;
 mod stop;
 mod sweep;
@@ -47,6 +50,7 @@ use tokio::task::AbortHandle;
 
 use self::client::{ApiError, Client};
 use self::images::Images;
+use self::runtime::{Runtime, RuntimeDir};
 use self::table::Table;
 use self::translate::Place;
 use self::transport::{Socket, Transport};
@@ -68,12 +72,27 @@ pub struct Setting {
     pub owner: String,
     /// The device's id.
     pub device: String,
-    /// Where files of pods are kept; belongs to this executor alone, made when it is needed.
+    /// Where what must outlive a start of the machine is kept of pods; belongs to this executor alone, made when it is needed.
     pub pods_dir: PathBuf,
+    /// Where the files that pods of root's podman see are: in memory.
+    pub runtime_dir: PathBuf,
     /// What a server may ask for.
     pub policy: Policy,
     /// The service is this user's; `None`: root's.
     pub user: Option<UserPodman>,
+}
+
+impl Setting {
+    /// Where the files that pods see are now, and whose; `None`: nobody knows whose podman it is.
+    fn find_runtime_dir(&self) -> runtime::Find {
+        let (user, path) = (self.user.clone(), self.runtime_dir.clone());
+        Box::new(move || {
+            let Some(user) = &user else { return Some(RuntimeDir { path: path.clone(), owner: None }) };
+            let found = user.find().ok()?;
+            let owner = (found.user != User::own()).then_some((found.user.uid, found.user.gid));
+            Some(RuntimeDir { path: found.files(), owner })
+        })
+    }
 }
 
 /// Runs pods.
@@ -91,6 +110,7 @@ struct Inner {
     events: mpsc::Sender<ExecutorEvent>,
     table: Table,
     images: Images,
+    runtime: Runtime,
     /// Drawn before each look; see [`Instance::look`].
     looks: AtomicU64,
     /// What podman can do on this machine; asked again after each reconnection.
@@ -106,6 +126,8 @@ struct Abilities {
     cpu: bool,
     memory: bool,
     cgroups_v1: bool,
+    cores: u64,
+    memory_total: u64,
 }
 
 impl PodmanExecutor {
@@ -130,6 +152,7 @@ impl PodmanExecutor {
     ) -> PodmanExecutor {
         let inner = Arc::new(Inner {
             client: Client::new(transport),
+            runtime: Runtime::new(setting.find_runtime_dir(), &setting.owner),
             setting,
             system: shown.to_owned(),
             clock,
@@ -232,7 +255,8 @@ impl Inner {
         let controllers = host.cgroup_controllers.unwrap_or_default();
         let has = |name: &str| controllers.iter().any(|controller| controller == name);
         let cgroups_v1 = host.cgroup_version == "v1";
-        let found = Abilities { cpu: has("cpu"), memory: has("memory"), cgroups_v1 };
+        let (cores, memory_total) = (host.cpus, host.mem_total);
+        let found = Abilities { cpu: has("cpu"), memory: has("memory"), cgroups_v1, cores, memory_total };
         *self.abilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
         Ok(found)
     }
@@ -275,8 +299,10 @@ impl Inner {
             device: self.setting.device.clone(),
             cpu: abilities.cpu,
             memory: abilities.memory,
+            cores: abilities.cores,
+            memory_total: abilities.memory_total,
             no_limits: self.no_limits(abilities.cgroups_v1),
-            files: self.pod_dir(pod_name).display().to_string(),
+            files: self.runtime.path(pod_name).display().to_string(),
         }
     }
 

@@ -69,6 +69,14 @@ pub struct Found {
     pub socket: PathBuf,
 }
 
+impl Found {
+    /// Where the files of the user's pods are.
+    #[must_use]
+    pub fn files(&self) -> PathBuf {
+        self.runtime_dir.join("flotta-agent")
+    }
+}
+
 /// Of an agent that is root and was told of no user.
 const WHO: &str = "which user's podman runs rootless pods is not said: set podman.rootless_user";
 
