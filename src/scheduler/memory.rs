@@ -85,8 +85,10 @@ impl Memory {
         })
     }
 
+    /// Of those that may be away when the agent starts.
     fn by(book: &Book) -> Option<ExecutorId> {
-        book.uncertain.or_else(|| book.instances.iter().find(|seen| seen.runs()).map(|seen: &Seen| seen.by))
+        let by = book.instances.iter().find(|seen| seen.runs()).map(|seen: &Seen| seen.by);
+        book.uncertain.or(by).filter(|by| matches!(by, ExecutorId::Podman | ExecutorId::PodmanRootless))
     }
 
     /// Whether this is still all there is to remember. As `Memory::of(book) == Some(self)`, without making one.

@@ -310,7 +310,12 @@ impl Inner {
     fn error(&self, reason: Reason, what: &str, why: ApiError) -> ExecutorError {
         match why {
             ApiError::Unreachable(why) => self.unreachable(&why),
-            ApiError::Refused(_, words) => ExecutorError { reason, message: format!("{what}: {words}") },
+            ApiError::Refused(_, words) => {
+                // What root can see, that user may not.
+                let who = self.user().filter(|_| words.contains("ermission denied"));
+                let who = who.map_or_else(String::new, |user| format!(" (to user {}, whose podman it is)", user.uid));
+                ExecutorError { reason, message: format!("{what}: {words}{who}") }
+            }
         }
     }
 
