@@ -102,7 +102,12 @@ impl World {
             let is_of = |pod: &String| pod.rsplit_once('-').is_some_and(|(_, version)| name.contains(version));
             assert!(should.iter().any(is_of), "podman's secret {name} is left: {should:?}");
         }
-        for (id, workload) in self.desired.iter().filter(|(_, workload)| names.contains(&&pod_name(workload))) {
+        // What has ended before the machine was started anew needs none.
+        let runs = |name: &String| {
+            let of = |one: &&Container| machine.pods.get(&one.pod).is_some_and(|pod| pod.name == *name);
+            machine.containers.values().filter(of).any(|one| !one.infra && one.state.runs())
+        };
+        for (id, workload) in self.desired.iter().filter(|(_, workload)| runs(&pod_name(workload))) {
             for name in job(workload).spec.volumes.iter().filter(|(_, v)| matches!(v, Volume::Files(_))).map(|(n, _)| n)
             {
                 let file = files.join(pod_name(workload)).join(name).join("key");
