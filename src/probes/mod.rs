@@ -1,0 +1,17 @@
+//! Probes: whether a container has started, can be used, lives.
+//!
+//! - [`prober`]: when each is due and what results mean. Pure.
+//! - [`http`], [`grpc`]: what is asked over a connection. [`door`]: a connection inside a pod's network.
+//!
+//! Who runs them, how many at a time, and what becomes of the results is the executor's: `executor/podman/probing`.
+
+pub mod door;
+pub mod grpc;
+pub mod http;
+pub mod prober;
+
+/// A failure without its number.
+pub(crate) fn words(why: &std::io::Error) -> String {
+    let text = why.to_string();
+    text.split(" (os error ").next().unwrap_or(&text).to_owned()
+}
