@@ -70,7 +70,7 @@ impl Client {
         self.calls.load(Ordering::Relaxed)
     }
 
-    async fn open(
+    pub(super) async fn open(
         &self,
         method: &'static str,
         path: &[&str],
@@ -87,7 +87,7 @@ impl Client {
     }
 
     /// The whole of an answer; one that says in words that it failed is an error, whatever its status.
-    async fn call(
+    pub(super) async fn call(
         &self,
         within: Duration,
         method: &'static str,
@@ -117,7 +117,7 @@ impl Client {
         }
     }
 
-    async fn ask<T: DeserializeOwned>(&self, path: &[&str], query: Query) -> Result<T, ApiError> {
+    pub(super) async fn ask<T: DeserializeOwned>(&self, path: &[&str], query: Query) -> Result<T, ApiError> {
         let (status, bytes) = self.call(ASK, "GET", path, query, None).await?;
         parse(status, &bytes)
     }
@@ -211,8 +211,19 @@ impl Client {
 
     /// Ends a container in the grace period that it was made with; one that does not run, or is gone, is fine.
     pub async fn stop(&self, id: &str, grace: Duration) -> Result<(), ApiError> {
+        self.stop_in(id, grace, Vec::new()).await
+    }
+
+    /// Ends a container in another grace period than it was made with.
+    pub async fn stop_within(&self, id: &str, grace: Duration) -> Result<(), ApiError> {
+        // Podman waits whole seconds.
+        let seconds = grace.as_secs().max(u64::from(!grace.is_zero()));
+        self.stop_in(id, grace, vec![("timeout", seconds.to_string())]).await
+    }
+
+    async fn stop_in(&self, id: &str, grace: Duration, query: Query) -> Result<(), ApiError> {
         let within = grace.saturating_add(SLACK);
-        absent_is_fine(self.call(within, "POST", &["containers", id, "stop"], Vec::new(), None).await)
+        absent_is_fine(self.call(within, "POST", &["containers", id, "stop"], query, None).await)
     }
 
     /// Kills a container; one that does not run, or is gone, is fine.
@@ -338,7 +349,7 @@ fn absent_is_fine(result: Result<(u16, Vec<u8>), ApiError>) -> Result<(), ApiErr
     }
 }
 
-fn parse<T: DeserializeOwned>(status: u16, bytes: &[u8]) -> Result<T, ApiError> {
+pub(super) fn parse<T: DeserializeOwned>(status: u16, bytes: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(bytes)
         .map_err(|why| ApiError::Refused(status, format!("podman's answer cannot be read ({why}): is it podman?")))
 }
@@ -408,7 +419,7 @@ fn pull_line(status: u16, line: &[u8]) -> (Option<String>, bool) {
 }
 
 /// Output as text: podman puts 8 bytes before each piece (which stream, three zeros, the length), unless there is a terminal.
-fn unframed(bytes: &[u8]) -> String {
+pub(super) fn unframed(bytes: &[u8]) -> String {
     let mut text = Vec::new();
     let mut rest = bytes;
     while let [stream @ 0..=2, 0, 0, 0, a, b, c, d, after @ ..] = rest {
