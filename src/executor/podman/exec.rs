@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use rustix::process::{Signal, pidfd_send_signal};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::client::{ApiError, Client, parse, unframed};
 use super::cpu;
+use crate::executor::shell::tree;
 
 /// What podman itself needs to begin with it, and to say how it ended.
 const AROUND: Duration = Duration::from_secs(20);
@@ -75,12 +77,16 @@ impl Client {
     /// Ends a command that has not ended by itself, if its process can be seen from here and is one of that container.
     pub(super) async fn end_exec(&self, container: &str, session: &str) -> Result<(), ApiError> {
         let found: Session = self.ask(&["exec", session, "json"], Vec::new()).await?;
-        if !found.running || cpu::is_process_of(found.pid, container) != Some(true) {
+        if !found.running {
             return Ok(());
         }
-        if let Some(pid) = i32::try_from(found.pid).ok().and_then(rustix::process::Pid::from_raw) {
-            // It may end in this very moment.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        // Opened first, looked at then: the number may be another's by now.
+        let pid = i32::try_from(found.pid).unwrap_or(0);
+        let Some(process) = tree::open(pid) else { return Ok(()) };
+        if cpu::is_process_of(found.pid, container) == Some(true) {
+            tree::signal_descendants(pid, Signal::KILL, |_, _| true);
+            // It may have ended in this very moment.
+            let _ = pidfd_send_signal(&process, Signal::KILL);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::fields::{Fields, Report, as_written};
 use super::super::tree::{Node, Value, short};
-use crate::model::pod::{Container, Hook, Lifecycle, Port, Probe, ProbeAction, Probes};
+use crate::model::pod::{Container, Header, Hook, HttpAction, Lifecycle, Port, Probe, ProbeAction, Probes};
 
 /// Kubernetes' own.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -67,13 +67,7 @@ fn probe(report: &mut Report, fields: &mut Fields<'_>, field: &'static str, port
     }
     let mut actions = Vec::new();
     actions.extend(exec(report, &mut of).map(ProbeAction::Exec));
-    actions.extend(http(report, &mut of, ports).map(|(tls, host, port, path, headers)| ProbeAction::Http {
-        tls,
-        host,
-        port,
-        path,
-        headers,
-    }));
+    actions.extend(http(report, &mut of, ports).map(ProbeAction::Http));
     actions.extend(tcp(report, &mut of, ports));
     actions.extend(grpc(report, &mut of));
     of.finish(report);
@@ -118,13 +112,7 @@ fn hook(report: &mut Report, fields: &mut Fields<'_>, field: &'static str, ports
     let mut of = Fields::of(report, &path, node)?;
     let mut actions = Vec::new();
     actions.extend(exec(report, &mut of).map(Hook::Exec));
-    actions.extend(http(report, &mut of, ports).map(|(tls, host, port, path, headers)| Hook::Http {
-        tls,
-        host,
-        port,
-        path,
-        headers,
-    }));
+    actions.extend(http(report, &mut of, ports).map(Hook::Http));
     if let Some(mut sleep) = of.map(report, "sleep") {
         let seconds = sleep.integer(report, "seconds", 0, SECONDS_MAX);
         if seconds.is_none() && sleep.entry("seconds").is_none() {
@@ -154,9 +142,7 @@ fn exec(report: &mut Report, fields: &mut Fields<'_>) -> Option<Vec<String>> {
     (!command.is_empty()).then_some(command)
 }
 
-type HttpGet = (bool, Option<String>, u16, String, Vec<(String, String)>);
-
-fn http(report: &mut Report, fields: &mut Fields<'_>, ports: &[Port]) -> Option<HttpGet> {
+fn http(report: &mut Report, fields: &mut Fields<'_>, ports: &[Port]) -> Option<HttpAction> {
     let mut of = fields.map(report, "httpGet")?;
     let at = of.at;
     let name = |field: &str| format!("{}.{field}", of.path);
@@ -191,14 +177,14 @@ fn http(report: &mut Report, fields: &mut Fields<'_>, ports: &[Port]) -> Option<
             // Not shown: it may be secret.
             report.error(node.at, format!("{path}.value: is no value of a header: it has other than visible characters, or more than {TEXT_MAX}"));
         } else {
-            headers.push((name, value));
+            headers.push(Header { name, value });
         }
     }
     if headers.len() > HEADERS_MAX {
         report.error(at, format!("{headers_path}: there may be {HEADERS_MAX} at most"));
     }
     of.finish(report);
-    Some((tls, host, port?, path, headers))
+    Some(HttpAction { tls, host, port: port?, path, headers })
 }
 
 fn tcp(report: &mut Report, fields: &mut Fields<'_>, ports: &[Port]) -> Option<ProbeAction> {
