@@ -5,7 +5,7 @@
 //! The helper joins before it has any thread, which the kernel asks for, and before it has read anything but its arguments.
 //!
 //! ```text
-//! agent ── spawn: enter PID CONTAINER PORT ──► helper: user namespace (unless root), network namespace, connect
+//! agent ── spawn: enter PID PORT ──► helper: user namespace (unless root), network namespace, connect
 //!   ◄──── one message on its standard input: `+` and the socket, or why not
 //! ```
 
@@ -37,13 +37,13 @@ const LONGEST: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Why not, in words.
-pub async fn through(helper: &Path, pid: i64, container: &str, port: u16) -> Result<tokio::net::TcpStream, String> {
+pub async fn through(helper: &Path, pid: i64, port: u16) -> Result<tokio::net::TcpStream, String> {
     let own = |why: io::Error| format!("the agent cannot look into the pod's network: {}", words(&why));
     let (ours, theirs) = UnixStream::pair().map_err(own)?;
     ours.set_nonblocking(true).map_err(own)?;
     let ours = tokio::net::UnixStream::from_std(ours).map_err(own)?;
     let mut command = Command::new(helper);
-    command.args([ENTER, &pid.to_string(), container, &port.to_string()]);
+    command.args([ENTER, &pid.to_string(), &port.to_string()]);
     command.env_clear().current_dir("/").stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
     let child = command.spawn().map_err(|why| {
         format!("{}, which is installed beside the agent, cannot be started: {}", helper.display(), words(&why))
@@ -117,16 +117,11 @@ pub fn enter(args: &[String]) -> std::process::ExitCode {
 }
 
 fn connected(args: &[String]) -> Result<TcpStream, String> {
-    let [pid, container, port] = args else { return Err(format!("flotta-shim {ENTER} is started by flotta-agent")) };
+    let [pid, port] = args else { return Err(format!("flotta-shim {ENTER} is started by flotta-agent")) };
     let port: u16 = port.parse().map_err(|_| format!("{port:?} is no port"))?;
     let cannot = |why: io::Error| format!("the pod's network cannot be entered: {}", words(&why));
     let open = |what: &str| std::fs::File::open(format!("/proc/{pid}/ns/{what}")).map_err(cannot);
     let (user, network) = (open("user")?, open("net")?);
-    // The number may be another process's by now: what is open is that one's.
-    let number = pid.parse().map_err(|_| format!("{pid:?} is no process"))?;
-    if crate::executor::podman::cpu::is_process_of(number, container) == Some(false) {
-        return Err("the pod's network cannot be entered: its process is gone".into());
-    }
     if !rustix::process::geteuid().is_root() {
         let joined = move_into_link_name_space(user.as_fd(), Some(LinkNameSpaceType::User));
         joined.map_err(|why| cannot(why.into()))?;

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::words;
+use crate::model::pod::Header;
 
 /// What the agent calls itself; servers know the beginning from the kubelet.
 pub(super) const AGENT: &str = concat!("kube-probe/1 flotta-agent/", env!("CARGO_PKG_VERSION"));
@@ -30,7 +31,7 @@ pub struct Ask<'a> {
     /// With its query.
     pub path: &'a str,
     /// Further headers; win over ours.
-    pub headers: &'a [(String, String)],
+    pub headers: &'a [Header],
 }
 
 /// Asks; the error: why that is no success.
@@ -82,10 +83,10 @@ fn request(ask: &Ask<'_>) -> Result<Request<String>, String> {
     let host = if ask.host.contains(':') { format!("[{}]", ask.host) } else { ask.host.to_owned() };
     headers.insert(HOST, value(&if ask.port == usual { host } else { format!("{host}:{}", ask.port) })?);
     let mut own: Vec<HeaderName> = Vec::new();
-    for (name, text) in ask.headers {
+    for Header { name, value } in ask.headers {
         let name: HeaderName = name.parse().map_err(|why| format!("{name:?} is no header: {why}"))?;
         // What is shown of it must not be its value, which may be secret.
-        let text = HeaderValue::from_str(text).map_err(|why| format!("the value of header {name}: {why}"))?;
+        let text = HeaderValue::from_str(value).map_err(|why| format!("the value of header {name}: {why}"))?;
         if own.contains(&name) {
             headers.append(name, text);
         } else {

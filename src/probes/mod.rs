@@ -10,6 +10,19 @@ pub mod grpc;
 pub mod http;
 pub mod prober;
 
+use std::sync::atomic::AtomicU64;
+
+/// What was tried, for `GET /metrics`.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Tries.
+    pub tried: AtomicU64,
+    /// Those that failed.
+    pub failed: AtomicU64,
+    /// Times that something was due and had to wait for its turn.
+    pub late: AtomicU64,
+}
+
 /// A failure without its number.
 pub(crate) fn words(why: &std::io::Error) -> String {
     let text = why.to_string();

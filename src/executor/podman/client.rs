@@ -4,6 +4,7 @@
 //! update, a stop's timeout, several filters), its creation takes other types than the ones that work, and it brings a second
 //! hyper.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 use crate::model::hidden::Hidden;
 
 use super::transport::{Answer, Pieces, Request, Transport};
-use super::wire::{Failure, Info, Inspected, Listed, ListedPod, PullLine, Volume};
+use super::wire::{Failure, Info, Inspected, Listed, ListedPod, Network, PullLine, Volume};
 
 /// Questions: podman answers them in milliseconds, a swapping board in seconds.
 const ASK: Duration = Duration::from_secs(20);
@@ -144,6 +145,13 @@ impl Client {
     /// How a container is.
     pub async fn inspect(&self, id: &str) -> Result<Inspected, ApiError> {
         self.ask(&["containers", id, "json"], Vec::new()).await
+    }
+
+    /// Where a container is reached from the device; `None`: it has no network with an address.
+    pub async fn addresses(&self, id: &str) -> Result<Option<IpAddr>, ApiError> {
+        let networks = self.inspect(id).await?.network_settings.networks.unwrap_or_default();
+        let of = |pick: fn(&Network) -> &String| networks.values().find_map(move |one| pick(one).parse().ok());
+        Ok(of(|one| &one.address).or_else(|| of(|one| &one.address6)))
     }
 
     /// The last lines of a container's output.

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::client::{ApiError, Client, parse, unframed};
-use super::cpu;
 use crate::executor::shell::tree;
 
 /// What podman itself needs to begin with it, and to say how it ended.
@@ -74,8 +73,9 @@ impl Client {
         Ok(Ran { code: session.exit_code, line: last_line(&unframed(&output)) })
     }
 
-    /// Ends a command that has not ended by itself, if its process can be seen from here and is one of that container.
-    pub(super) async fn end_exec(&self, container: &str, session: &str) -> Result<(), ApiError> {
+    /// Ends a command that has not ended by itself, if its process can be seen from here and is one of the container whose
+    /// first process this is.
+    pub(super) async fn end_exec(&self, first: i64, session: &str) -> Result<(), ApiError> {
         let found: Session = self.ask(&["exec", session, "json"], Vec::new()).await?;
         if !found.running {
             return Ok(());
@@ -83,7 +83,9 @@ impl Client {
         // Opened first, looked at then: the number may be another's by now.
         let pid = i32::try_from(found.pid).unwrap_or(0);
         let Some(process) = tree::open(pid) else { return Ok(()) };
-        if cpu::is_process_of(found.pid, container) == Some(true) {
+        // Not by control groups, of which a user's containers have none of their own on cgroup v1.
+        let world = |pid: i64| std::fs::read_link(format!("/proc/{pid}/ns/mnt")).ok();
+        if world(found.pid).is_some_and(|mounts| Some(mounts) == world(first)) {
             tree::signal_descendants(pid, Signal::KILL, |_, _| true);
             // It may have ended in this very moment.
             let _ = pidfd_send_signal(&process, Signal::KILL);

@@ -38,7 +38,7 @@ pub(super) fn environment(
 }
 
 /// `$(NAME)` as Kubernetes reads it: an unknown one stays as it is, `$$` is a `$`.
-pub(super) fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
+pub(in crate::executor::podman) fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('$') {

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use self::container::container_body;
+pub(in crate::executor::podman) use self::env::expand;
 use self::network::pod_body;
 use self::volumes::Made;
 use super::{cpu, labels};
