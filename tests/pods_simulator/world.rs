@@ -124,7 +124,9 @@ impl World {
             device: "device".into(),
             pods_dir: self.pods_dir.clone(),
             policy,
-            rootless: false,
+            user: None,
+            shim: "/nonexistent".into(),
+            probes: Arc::default(),
         };
         self.agent = Some(Agent::start(Start {
             podman: self.podman.clone(),

@@ -121,7 +121,7 @@ async fn connect(inner: &Arc<Inner>, whom: &Whom, host: Option<&str>, port: u16)
 
 /// The pod's address that the device itself reaches; `None`: there is none.
 async fn address(inner: &Inner, handle: &Handle) -> Result<Option<IpAddr>, String> {
-    if inner.setting.rootless {
+    if inner.setting.user.is_some() {
         return Ok(None);
     }
     let infra = {
