@@ -44,6 +44,13 @@ pub struct Pace {
     pub failures: u32,
 }
 
+impl Pace {
+    /// After this time it has either succeeded or failed for good.
+    fn longest(&self) -> Duration {
+        self.initial_delay.saturating_add(self.period.saturating_mul(self.failures))
+    }
+}
+
 /// The probes that a container has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Paces {
@@ -126,9 +133,16 @@ impl Prober {
             adopted,
             ending: false,
         };
+        // It had its time, and the agent before this one did not end it: it has started.
+        let started = |startup: &Series| adopted && now.since(since) >= startup.pace.longest();
         match &mut prober.startup {
-            Some(startup) => startup.begin(since, now),
-            None => prober.begin_others(now),
+            Some(startup) if !started(startup) => startup.begin(since, now),
+            startup => {
+                if let Some(startup) = startup {
+                    startup.verdict = Some(true);
+                }
+                prober.begin_others(now);
+            }
         }
         prober
     }

@@ -169,6 +169,16 @@ fn a_delay_counts_from_the_containers_start_also_for_who_comes_later() {
 }
 
 #[test]
+fn one_that_was_adopted_after_its_startup_probes_time_has_started() {
+    let paces = Paces { startup: pace(1, 2, 1, 3), liveness: pace(0, 5, 1, 1), ..Paces::default() };
+    for (age, expected) in [(6, Kind::Startup), (7, Kind::Liveness), (1000, Kind::Liveness)] {
+        let mut prober = Prober::new(&paces, at(0), at(age), true);
+        assert_eq!(prober.take(at(age)), Some(expected), "{age} s old");
+    }
+    assert_eq!(Prober::new(&paces, at(0), at(1000), false).take(at(1000)), Some(Kind::Startup));
+}
+
+#[test]
 fn what_could_not_be_ended_is_probed_again_from_the_beginning() {
     let paces = Paces { liveness: pace(0, 2, 1, 2), ..Paces::default() };
     let (_, mut prober) = play(paces, false, "--");
