@@ -43,7 +43,8 @@ fn until_said(place: &Place, name: &str, parts: &[&str]) -> serde_json::Value {
     let mut found = serde_json::Value::Null;
     until_true_or(&format!("{name} says {parts:?}"), || {
         let all = place.agent().get("/api/v1/workloads");
-        found = all.as_array()?.iter().find(|one| one["name"] == name.as_str())?.clone();
+        let one = all.as_array().and_then(|all| all.iter().find(|one| one["name"] == name.as_str()));
+        found = one.cloned().unwrap_or_default();
         let said = found["message"].as_str().unwrap_or_default();
         let all = parts.iter().all(|part| said.contains(part));
         (!all).then(|| found.to_string())

@@ -240,3 +240,6 @@ fn port(report: &mut Report, fields: &mut Fields<'_>, ports: &[Port]) -> Option<
     }
     fields.integer(report, "port", 1, i64::from(u16::MAX)).and_then(|port| u16::try_from(port).ok())
 }
+
+#[cfg(test)]
+mod tests;
