@@ -27,11 +27,20 @@ fn number(name: &str, usual: u64) -> u64 {
 }
 
 fn noticing(binary: &Path, podman: &Podman) {
-    println!("Noticing by a probe: a pod whose server is killed (kill -9) while its container runs on; a readiness probe");
-    println!("  by tcpSocket every {} s, failureThreshold 1. From the kill, at any moment of the period, until a", PERIOD.as_secs());
-    println!("  subscriber has read a status that says that it is not ready. The server is back 300 ms later.");
-    let probe = format!("readinessProbe: {{ tcpSocket: {{ port: 8000 }}, periodSeconds: {}, failureThreshold: 1 }}", PERIOD.as_secs());
-    let agent = start_agent(binary, &[probed_pod("w", &podman.image, &probe, false), device()], &environment(&podman.socket()));
+    println!(
+        "Noticing by a probe: a pod whose server is killed (kill -9) while its container runs on; a readiness probe"
+    );
+    println!(
+        "  by tcpSocket every {} s, failureThreshold 1. From the kill, at any moment of the period, until a",
+        PERIOD.as_secs()
+    );
+    println!("  subscriber has read a status that says that it is not ready. The server is back 1.5 s later.");
+    let probe = format!(
+        "readinessProbe: {{ tcpSocket: {{ port: 8000 }}, periodSeconds: {}, failureThreshold: 1 }}",
+        PERIOD.as_secs()
+    );
+    let agent =
+        start_agent(binary, &[probed_pod("w", &podman.image, &probe, false), device()], &environment(&podman.socket()));
     let mut statuses = Statuses::of(&agent);
     let mut took = Vec::new();
     statuses.until("w", |state| state == "running");
@@ -63,15 +72,22 @@ fn command(pid: u32) -> String {
 fn costs(binary: &Path, podman: &Podman) {
     let pods = usize::try_from(number("BENCH_PROBED_PODS", 100)).unwrap();
     let seconds = number("BENCH_PROBED_SECONDS", 60);
-    println!("Probed pods: {pods} pods that run, each with a readiness probe every 10 s, {seconds} s. CPU of the whole agent");
-    println!("  (user and system time of all its threads, and of the helpers that it started), nothing else happening.");
-    for (what, action) in [("tcpSocket", "tcpSocket: { port: 8000 }"), ("httpGet", "httpGet: { port: 8000, path: /bin/sh }")] {
+    println!(
+        "Probed pods: {pods} pods that run, each with a readiness probe every 10 s, {seconds} s. CPU of the whole agent"
+    );
+    println!(
+        "  (user and system time of all its threads, and of the helpers that it started), nothing else happening."
+    );
+    for (what, action) in
+        [("tcpSocket", "tcpSocket: { port: 8000 }"), ("httpGet", "httpGet: { port: 8000, path: /bin/sh }")]
+    {
         let rest = windowed(binary, podman, pods, seconds, &format!("readinessProbe: {{ {action} }}"), None);
         said(&format!("{what}, to the pod's address"), pods, &rest);
     }
     let user = std::env::var("FLOTTA_PODMAN_ROOTLESS_SOCKET").ok();
     if let Some(socket) = user {
-        let rest = windowed(binary, podman, pods, seconds, "readinessProbe: { tcpSocket: { port: 8000 } }", Some(&socket));
+        let rest =
+            windowed(binary, podman, pods, seconds, "readinessProbe: { tcpSocket: { port: 8000 } }", Some(&socket));
         said("tcpSocket, by the helper inside a user's pod", pods, &rest);
     } else {
         println!("  (no user's podman: FLOTTA_PODMAN_ROOTLESS_SOCKET is not set)");
@@ -115,7 +131,13 @@ fn windowed(binary: &Path, podman: &Podman, pods: usize, seconds: u64, probe: &s
     let agent: Agent = start_agent(binary, &manifests, &env);
     agent.until_states("running", pods);
     thread::sleep(Duration::from_secs(15));
-    let look = || (cost_with_children(agent.pid()), agent.counter("flotta_probes_total"), agent.counter("flotta_probes_failed_total"));
+    let look = || {
+        (
+            cost_with_children(agent.pid()),
+            agent.counter("flotta_probes_total"),
+            agent.counter("flotta_probes_failed_total"),
+        )
+    };
     let (before, tried, failed) = look();
     thread::sleep(Duration::from_secs(seconds));
     let (after, tried_after, failed_after) = look();

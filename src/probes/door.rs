@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! agent ── spawn: enter PID PORT ──► helper: user namespace (unless root), network namespace, connect
-//!   ◄──── one message on its standard input: `+` and the socket, or why not
+//!   ◄──── one message on its standard input: `+` and the socket, or `-` or `!` and why not
 //! ```
 
 use std::io::{self, IoSlice, IoSliceMut};
@@ -24,10 +24,13 @@ use rustix::net::{
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::words;
+use super::{Failure, words};
 
 /// The first argument of the helper.
 pub const ENTER: &str = "enter";
+/// Before a reason of the helper's own, and before one of who was connected to.
+const OWN: &str = "!";
+const THEIRS: &str = "-";
 /// The longest reason that is taken back.
 const WORDS_MAX: usize = 512;
 /// The agent ends it long before: a helper whose agent was killed.
@@ -37,8 +40,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// Why not, in words.
-pub async fn through(helper: &Path, pid: i64, port: u16) -> Result<tokio::net::TcpStream, String> {
-    let own = |why: io::Error| format!("the agent cannot look into the pod's network: {}", words(&why));
+pub async fn through(helper: &Path, pid: i64, port: u16) -> Result<tokio::net::TcpStream, Failure> {
+    let own = |why: io::Error| Failure::own(format!("the agent cannot look into the pod's network: {}", words(&why)));
     let (ours, theirs) = UnixStream::pair().map_err(own)?;
     ours.set_nonblocking(true).map_err(own)?;
     let ours = tokio::net::UnixStream::from_std(ours).map_err(own)?;
@@ -46,7 +49,8 @@ pub async fn through(helper: &Path, pid: i64, port: u16) -> Result<tokio::net::T
     command.args([ENTER, &pid.to_string(), &port.to_string()]);
     command.env_clear().current_dir("/").stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
     let child = command.spawn().map_err(|why| {
-        format!("{}, which is installed beside the agent, cannot be started: {}", helper.display(), words(&why))
+        let helper = helper.display();
+        Failure::own(format!("{helper}, which is installed beside the agent, cannot be started: {}", words(&why)))
     })?;
     // With it goes our copy of the other end.
     drop(command);
@@ -64,8 +68,14 @@ pub async fn through(helper: &Path, pid: i64, port: u16) -> Result<tokio::net::T
             stream.set_nonblocking(true).map_err(own)?;
             tokio::net::TcpStream::from_std(stream).map_err(own)
         }
-        None if bytes.is_empty() => Err("the pod's network cannot be looked into: its helper was killed".into()),
-        None => Err(String::from_utf8_lossy(&bytes).into_owned()),
+        None => {
+            let said = String::from_utf8_lossy(&bytes);
+            let own =
+                || said.strip_prefix(OWN).unwrap_or("the pod's network cannot be looked into: its helper was killed");
+            Err(said
+                .strip_prefix(THEIRS)
+                .map_or_else(|| Failure::own(own().to_owned()), |why| Failure::of(why.to_owned())))
+        }
     }
 }
 
@@ -100,7 +110,7 @@ pub fn enter(args: &[String]) -> std::process::ExitCode {
     let stdin = io::stdin();
     let (text, socket) = match connected(args) {
         Ok(socket) => ("+".to_owned(), Some(socket)),
-        Err(why) => (why, None),
+        Err(Failure { why, own }) => (format!("{}{why}", if own { OWN } else { THEIRS }), None),
     };
     let rights = socket.iter().map(AsFd::as_fd).collect::<Vec<_>>();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -116,10 +126,12 @@ pub fn enter(args: &[String]) -> std::process::ExitCode {
     }
 }
 
-fn connected(args: &[String]) -> Result<TcpStream, String> {
-    let [pid, port] = args else { return Err(format!("flotta-shim {ENTER} is started by flotta-agent")) };
-    let port: u16 = port.parse().map_err(|_| format!("{port:?} is no port"))?;
-    let cannot = |why: io::Error| format!("the pod's network cannot be entered: {}", words(&why));
+fn connected(args: &[String]) -> Result<TcpStream, Failure> {
+    let [pid, port] = args else {
+        return Err(Failure::own(format!("flotta-shim {ENTER} is started by flotta-agent")));
+    };
+    let port: u16 = port.parse().map_err(|_| Failure::own(format!("{port:?} is no port")))?;
+    let cannot = |why: io::Error| Failure::own(format!("the pod's network cannot be entered: {}", words(&why)));
     let open = |what: &str| std::fs::File::open(format!("/proc/{pid}/ns/{what}")).map_err(cannot);
     let (user, network) = (open("user")?, open("net")?);
     if !rustix::process::geteuid().is_root() {
@@ -129,7 +141,7 @@ fn connected(args: &[String]) -> Result<TcpStream, String> {
     let joined = move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network));
     joined.map_err(|why| cannot(why.into()))?;
     let address = SocketAddr::new(own_address(), port);
-    TcpStream::connect_timeout(&address, LONGEST).map_err(|why| format!("{address}: {}", words(&why)))
+    TcpStream::connect_timeout(&address, LONGEST).map_err(|why| Failure::of(words(&why)))
 }
 
 /// The pod's address, as others would see it; a pod without a network has itself only.

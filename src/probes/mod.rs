@@ -23,6 +23,27 @@ pub struct Counts {
     pub late: AtomicU64,
 }
 
+/// Why a probe, or a hook, was no success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// In words.
+    pub why: String,
+    /// It is not the container's: the agent, or podman, could not ask. Nothing is ended for it.
+    pub own: bool,
+}
+
+impl Failure {
+    /// The container's.
+    pub(crate) fn of(why: String) -> Failure {
+        Failure { why, own: false }
+    }
+
+    /// The agent's or podman's.
+    pub(crate) fn own(why: String) -> Failure {
+        Failure { why, own: true }
+    }
+}
+
 /// A failure without its number.
 pub(crate) fn words(why: &std::io::Error) -> String {
     let text = why.to_string();

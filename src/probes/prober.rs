@@ -204,6 +204,15 @@ impl Prober {
         if self.unready() == before { Meaning::Nothing } else { Meaning::Changed }
     }
 
+    /// It could not be asked, which says nothing of it: asked again at the next time.
+    pub fn unasked(&mut self, kind: Kind, now: Mono) {
+        if let Some(series) = self.all().find(|series| series.kind == kind)
+            && let Turn::Tried(due) = series.turn
+        {
+            series.turn = Turn::Due(due.plus(series.pace.period).max(now));
+        }
+    }
+
     /// It could not be ended: what says that it has to be is asked again.
     pub fn spared(&mut self, now: Mono) {
         self.ending = false;
@@ -216,6 +225,10 @@ impl Prober {
     /// Why it is not ready, if it is not.
     #[must_use]
     pub fn unready(&self) -> Option<NotReady> {
+        let ended = |series: &&Series| series.kind != Kind::Readiness && series.verdict == Some(false);
+        if let Some(series) = [&self.startup, &self.liveness].into_iter().flatten().find(ended) {
+            return Some(NotReady { why: format!("{}; it is being ended", series.failed()), starting: false });
+        }
         let (series, starting) = match (&self.startup, &self.readiness) {
             (Some(startup), _) if startup.verdict != Some(true) => (startup, true),
             (_, Some(readiness)) if readiness.verdict != Some(true) => (readiness, readiness.verdict.is_none()),

@@ -102,7 +102,15 @@ fn setting(dir: &Path) -> Setting {
         ansible: false,
         ours: Vec::new(),
     };
-    Setting { owner: "us".into(), device: "d".into(), pods_dir: dir.join("pods"), policy, user: None, shim: "/nonexistent".into(), probes: std::sync::Arc::default() }
+    Setting {
+        owner: "us".into(),
+        device: "d".into(),
+        pods_dir: dir.join("pods"),
+        policy,
+        user: None,
+        shim: "/nonexistent".into(),
+        probes: std::sync::Arc::default(),
+    }
 }
 
 /// A workload of the server with these images and this auth file.

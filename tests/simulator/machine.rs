@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotta_agent::executor::{Down, End, ExecutorId, Handle, Instance, Phase, Quota};
+use flotta_agent::executor::{Down, End, ExecutorId, Handle, Instance, Phase, Quota, Unready};
 use flotta_agent::model::id::WorkloadId;
 use flotta_agent::model::time::Wall;
 use flotta_agent::model::workload::{Payload, SpecHash, Workload};
@@ -44,6 +44,8 @@ pub struct Machine {
     pub things: BTreeMap<Handle, Thing>,
     handles: u64,
     looks: u64,
+    /// Probes of pods succeed all the time from now on; before, they fail now and then.
+    pub ready: bool,
     /// Executors that answer nobody.
     pub away: BTreeSet<ExecutorId>,
     /// Removals that found it running although no stop was lied about.
@@ -78,14 +80,14 @@ impl Machine {
     pub fn look(&mut self, handle: &Handle) -> Option<Instance> {
         self.looks += 1;
         let look = self.looks;
-        self.things.get(handle).map(|thing| instance(handle, thing, look))
+        self.things.get(handle).map(|thing| instance(handle, thing, look, self.ready))
     }
 
     pub fn list(&mut self, by: ExecutorId) -> Vec<Instance> {
         self.looks += 1;
-        let look = self.looks;
+        let (look, ready) = (self.looks, self.ready);
         let ours = self.things.iter().filter(|(_, thing)| thing.by == by);
-        ours.map(|(handle, thing)| instance(handle, thing, look)).collect()
+        ours.map(|(handle, thing)| instance(handle, thing, look, ready)).collect()
     }
 
     pub fn start(&mut self, workload: &Workload, quota: Option<u32>, phase: Phase, clock: &Clock) -> Handle {
@@ -171,7 +173,10 @@ impl Machine {
     }
 }
 
-fn instance(handle: &Handle, thing: &Thing, look: u64) -> Instance {
+fn instance(handle: &Handle, thing: &Thing, look: u64, ready: bool) -> Instance {
+    // Without a die, so that the seeds of before play the same.
+    let unready = !ready && thing.by == ExecutorId::Podman && matches!(thing.phase, Phase::Running) && look % 8 < 3;
+    let probe = Unready { container: "c0".into(), why: "its readiness probe failed".into(), starting: look % 8 == 0 };
     Instance {
         id: thing.id.clone(),
         hash: thing.hash.clone(),
@@ -182,6 +187,6 @@ fn instance(handle: &Handle, thing: &Thing, look: u64) -> Instance {
         look,
         quota: thing.quota,
         in_place: thing.by == ExecutorId::Podman,
-        unready: Vec::new(),
+        unready: if unready { vec![probe] } else { Vec::new() },
     }
 }

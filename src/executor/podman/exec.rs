@@ -6,6 +6,8 @@ use rustix::process::{Signal, pidfd_send_signal};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use tokio::time::timeout;
+
 use super::client::{ApiError, Client, parse, unframed};
 use crate::executor::shell::tree;
 
@@ -44,20 +46,26 @@ struct Session {
 }
 
 impl Client {
-    /// Runs a command in a container to its end. It is the caller who waits no longer than it should: dropped early, the
-    /// command runs on ([`Client::end_exec`]); `begun` is told its session as soon as there is one.
-    pub(super) async fn exec(
-        &self,
-        container: &str,
-        command: &[String],
-        begun: impl FnOnce(&str) + Send,
-    ) -> Result<Ran, ApiError> {
+    /// Makes ready a command in a container; its session, to be run.
+    pub(super) async fn new_exec(&self, container: &str, command: &[String]) -> Result<String, ApiError> {
         let body = json!({ "AttachStdout": true, "AttachStderr": true, "Cmd": command });
         let (status, bytes) =
             self.call(AROUND, "POST", &["containers", container, "exec"], Vec::new(), Some(body)).await?;
         let made: Json = parse(status, &bytes)?;
-        let session = made["Id"].as_str().unwrap_or_default();
-        begun(session);
+        Ok(made["Id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Runs a session to its end; `None`: that took too long, and it runs on ([`Client::end_exec`]). What podman needs to say
+    /// how it ended does not count.
+    pub(super) async fn run_exec(&self, session: &str, within: Duration) -> Result<Option<Ran>, ApiError> {
+        let Ok(output) = timeout(within, self.output_of(session)).await else { return Ok(None) };
+        let output = output?;
+        let session: Session = self.ask(&["exec", session, "json"], Vec::new()).await?;
+        Ok(Some(Ran { code: session.exit_code, line: last_line(&unframed(&output)) }))
+    }
+
+    /// Starts it; what it writes, until nobody holds its output open.
+    async fn output_of(&self, session: &str) -> Result<Vec<u8>, ApiError> {
         let start = json!({ "Detach": false, "Tty": false });
         let mut answer = self.open("POST", &["exec", session, "start"], Vec::new(), Some(start)).await?;
         let mut output: Vec<u8> = Vec::new();
@@ -69,8 +77,7 @@ impl Client {
         if answer.status >= 400 {
             return Err(ApiError::Refused(answer.status, failure(&output)));
         }
-        let session: Session = self.ask(&["exec", session, "json"], Vec::new()).await?;
-        Ok(Ran { code: session.exit_code, line: last_line(&unframed(&output)) })
+        Ok(output)
     }
 
     /// Ends a command that has not ended by itself, if its process can be seen from here and is one of the container whose

@@ -1,13 +1,7 @@
 use super::*;
 
-
 fn pace(initial: u64, period: u64, successes: u32, failures: u32) -> Option<Pace> {
-    Some(Pace {
-        initial_delay: Duration::from_secs(initial),
-        period: Duration::from_secs(period),
-        successes,
-        failures,
-    })
+    Some(Pace { initial_delay: Duration::from_secs(initial), period: Duration::from_secs(period), successes, failures })
 }
 
 fn at(seconds: u64) -> Mono {
@@ -176,6 +170,22 @@ fn one_that_was_adopted_after_its_startup_probes_time_has_started() {
         assert_eq!(prober.take(at(age)), Some(expected), "{age} s old");
     }
     assert_eq!(Prober::new(&paces, at(0), at(1000), false).take(at(1000)), Some(Kind::Startup));
+}
+
+#[test]
+fn what_could_not_be_asked_says_nothing_and_is_asked_at_the_next_time() {
+    let paces = Paces { liveness: pace(0, 2, 1, 2), ..Paces::default() };
+    let mut prober = Prober::new(&paces, at(0), at(0), false);
+    for (second, asked) in [(0, true), (2, false), (4, false)] {
+        assert_eq!(prober.take(at(second)), Some(Kind::Liveness));
+        if asked {
+            assert_eq!(prober.result(Kind::Liveness, Err("no".into()), now(at(second))), Meaning::Nothing);
+        } else {
+            prober.unasked(Kind::Liveness, at(second));
+        }
+    }
+    assert_eq!(prober.take(at(6)), Some(Kind::Liveness));
+    assert!(matches!(prober.result(Kind::Liveness, Err("no".into()), now(at(6))), Meaning::End(_)));
 }
 
 #[test]

@@ -13,7 +13,11 @@ fn hooks_run_after_the_start_and_before_the_end() {
         place.pod("w", "", &with_out(&place, "", &[(place.container("c", script), fields)]));
         place.start();
         place.until_state("w", "running");
-        assert_eq!(lines(&out.join("log")).first().map(String::as_str), Some("after the start"), "before it counts as started");
+        assert_eq!(
+            lines(&out.join("log")).first().map(String::as_str),
+            Some("after the start"),
+            "before it counts as started"
+        );
         until_true("it is probed", || out.join("live").exists());
         place.delete("w.yaml");
         place.is_empty();

@@ -4,7 +4,8 @@ use super::super::device::lines;
 use super::super::specs::{DEAF, SOON, WAITS};
 use super::*;
 
-const ALIVE: &str = "livenessProbe: { exec: { command: [ test, \"!\", -e, /out/dead ] }, periodSeconds: 1, failureThreshold: 2 }";
+const ALIVE: &str =
+    "livenessProbe: { exec: { command: [ test, \"!\", -e, /out/dead ] }, periodSeconds: 1, failureThreshold: 2 }";
 
 #[test]
 fn a_container_that_fails_its_liveness_probe_is_started_again_in_place_also_if_it_says_it_ended_well() {
@@ -12,14 +13,22 @@ fn a_container_that_fails_its_liveness_probe_is_started_again_in_place_also_if_i
         let out = out(&place);
         let a = (place.container("a", &format!("echo begun >> /out/begun; rm -f /out/dead; {WAITS}")), ALIVE);
         let b = (place.container("b", WAITS), "");
-        place.pod("w", "  retry: { constantBackoff: { periodSeconds: 3 } }\n", &with_out(&place, "restartPolicy: OnFailure,", &[a, b]));
+        place.pod(
+            "w",
+            "  retry: { constantBackoff: { periodSeconds: 3 } }\n",
+            &with_out(&place, "restartPolicy: OnFailure,", &[a, b]),
+        );
         place.start();
         place.until_state("w", "running");
         let before = (place.one("w", "a"), place.one("w", "b"));
         touch(out.join("dead"));
         let down = place.until("w", "it was ended", |w| w["reason"] == "ContainerDown");
-        for part in ["container a", "its liveness probe failed 2 times (exec test: exit code 1)", "exit code 0", "started again at"]
-        {
+        for part in [
+            "container a",
+            "its liveness probe failed 2 times (exec test: exit code 1)",
+            "exit code 0",
+            "started again at",
+        ] {
             assert!(message(&down).contains(part), "{part} in {down}");
         }
         let again = place.until_state("w", "running");

@@ -144,9 +144,7 @@ fn a_pod_that_was_ready_stays_so_through_a_kill_of_the_agent_and_is_probed_on() 
 /// What its states were since this agent started, as far as it keeps them.
 fn events(place: &Device) -> Vec<String> {
     let all = place.agent().get("/api/v1/events");
-    let begin = all.as_array().map_or(0, |all| {
-        all.iter().rposition(|event| event["reason"] == "Adopted").unwrap_or(0)
-    });
+    let begin = all.as_array().map_or(0, |all| all.iter().rposition(|event| event["reason"] == "Adopted").unwrap_or(0));
     let to = |event: &serde_json::Value| event["to"].as_str().map(str::to_owned);
     all.as_array().into_iter().flatten().skip(begin).filter_map(to).collect()
 }

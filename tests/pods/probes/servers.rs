@@ -22,7 +22,8 @@ impl Mood {
 }
 
 fn runtime() -> (Runtime, TcpListener, u16) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     (runtime, listener, port)
@@ -128,7 +129,8 @@ impl Https {
                     }
                     mood.note(String::from_utf8_lossy(&head).into_owned());
                     let status = if mood.well.load(Ordering::Relaxed) { "200 OK" } else { "503 Not Now" };
-                    let _ = stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await;
+                    let _ =
+                        stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).await;
                     let _ = stream.shutdown().await;
                 });
             }

@@ -12,9 +12,10 @@ use crate::executor::podman::Inner;
 use crate::executor::podman::client::ApiError;
 use crate::executor::podman::observe::Part;
 use crate::model::pod::Hook;
+use crate::probes::Failure;
 
 /// A container whose hook after the start takes longer has not started.
-const POST_START_MAX: Duration = Duration::from_secs(600);
+const POST_START_MAX: Duration = Duration::from_secs(300);
 /// What is left of a grace period that the hook used up: Kubernetes' own.
 const LEAST_GRACE: Duration = Duration::from_secs(2);
 
@@ -54,7 +55,7 @@ async fn after_start(inner: &Arc<Inner>, handle: &Handle, container: &str, name:
         pid: found.pid,
         host_network: pod.host_network,
     };
-    if let Err(why) = act::hook(inner, &whom, hook, POST_START_MAX).await {
+    if let Err(Failure { why, .. }) = act::hook(inner, &whom, hook, POST_START_MAX).await {
         let ending = Ending {
             handle: handle.clone(),
             container: container.to_owned(),
@@ -100,7 +101,7 @@ pub(in crate::executor::podman) async fn stop(
 /// Runs the hook; what is left of the grace period.
 async fn before_stop(inner: &Arc<Inner>, whom: &Whom, name: &str, hook: &Hook, grace: Duration) -> Duration {
     let begun = Instant::now();
-    if let Err(why) = act::hook(inner, whom, hook, grace).await {
+    if let Err(Failure { why, .. }) = act::hook(inner, whom, hook, grace).await {
         tracing::warn!(container = name, why, "its preStop hook failed; it is stopped all the same");
     }
     grace.saturating_sub(begun.elapsed()).max(LEAST_GRACE)

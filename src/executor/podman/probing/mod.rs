@@ -21,10 +21,10 @@ use std::sync::atomic::Ordering;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::act::Whom;
 pub(super) use self::care::PodCare;
 pub(super) use self::hooks::{start, stop};
 pub(super) use self::table::Probing;
-use self::act::Whom;
 use self::table::Try;
 use super::table::State;
 use super::{Inner, look};
@@ -32,6 +32,7 @@ use crate::clock::{self, Alarm};
 use crate::executor::{ExecutorEvent, Handle};
 use crate::model::time::{Mono, Now};
 use crate::model::workload::Workload;
+use crate::probes::Failure;
 use crate::probes::prober::Meaning;
 
 /// Tries under way at the same time, of all pods; what else is due waits for its turn, and is counted as late.
@@ -82,7 +83,7 @@ pub(super) async fn follow(inner: Arc<Inner>) {
         Ticks::Boot => Alarm::new().map_err(|why| tracing::error!("no timer: {why}; suspend is not noticed")).ok(),
         Ticks::Runtime(_) => None,
     };
-    let mut tries: JoinSet<(Try, Result<(), String>)> = JoinSet::new();
+    let mut tries: JoinSet<(Try, Result<(), Failure>)> = JoinSet::new();
     loop {
         let now = inner.ticks.now();
         let free = AT_ONCE.saturating_sub(tries.len());
@@ -126,14 +127,10 @@ async fn rings(alarm: &mut Option<Alarm>, ticks: &Ticks, at: Mono) {
     tokio::time::sleep(at.since(ticks.now())).await;
 }
 
-async fn run(inner: Arc<Inner>, of: Try) -> (Try, Result<(), String>) {
+async fn run(inner: Arc<Inner>, of: Try) -> (Try, Result<(), Failure>) {
     inner.setting.probes.tried.fetch_add(1, Ordering::Relaxed);
-    let whom = Whom {
-        handle: of.handle.clone(),
-        container: of.container.clone(),
-        pid: of.pid,
-        host_network: of.host_network,
-    };
+    let whom =
+        Whom { handle: of.handle.clone(), container: of.container.clone(), pid: of.pid, host_network: of.host_network };
     let result = match of.care.probe(of.kind) {
         Some(probe) => act::probe(&inner, &whom, &probe.action, probe.timeout).await,
         None => Ok(()),
@@ -144,9 +141,9 @@ async fn run(inner: Arc<Inner>, of: Try) -> (Try, Result<(), String>) {
     (of, result)
 }
 
-async fn learn(inner: &Arc<Inner>, of: &Try, result: Result<(), String>) {
-    if let Err(why) = &result {
-        tracing::debug!(container = of.container, probe = of.kind.as_str(), why, "a probe failed");
+async fn learn(inner: &Arc<Inner>, of: &Try, result: Result<(), Failure>) {
+    if let Err(Failure { why, own }) = &result {
+        tracing::debug!(container = of.container, probe = of.kind.as_str(), why, own, "a probe failed");
     }
     let now = inner.now();
     let (meaning, ending) = inner.table.lock().probing.result(of, result, now);

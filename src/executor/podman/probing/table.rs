@@ -8,6 +8,7 @@ use super::care::{Care, PodCare};
 use crate::executor::podman::observe::{Part, Pod};
 use crate::executor::{Handle, Unready};
 use crate::model::time::{Mono, Now, Wall};
+use crate::probes::Failure;
 use crate::probes::prober::{Kind, Meaning, Prober};
 
 /// Ends by a probe or a hook that are remembered; of more the oldest containers' are forgotten.
@@ -193,10 +194,14 @@ impl Probing {
     }
 
     /// What a try came to. Of a run that is over, or is another by now: nothing.
-    pub(super) fn result(&mut self, of: &Try, result: Result<(), String>, now: Now) -> (Meaning, Option<Ending>) {
+    pub(super) fn result(&mut self, of: &Try, result: Result<(), Failure>, now: Now) -> (Meaning, Option<Ending>) {
         let run = self.runs.get_mut(&of.container).filter(|run| run.number == of.number);
         let (Some(run), Some(pod)) = (run, self.pods.get(&of.handle)) else { return (Meaning::Nothing, None) };
-        let meaning = run.prober.result(of.kind, result, now);
+        if of.kind != Kind::Readiness && result.as_ref().is_err_and(|failed| failed.own) {
+            run.prober.unasked(of.kind, now.mono);
+            return (Meaning::Nothing, None);
+        }
+        let meaning = run.prober.result(of.kind, result.map_err(|failed| failed.why), now);
         let ending = match &meaning {
             Meaning::End(why) => Some(Ending {
                 handle: run.handle.clone(),
@@ -252,3 +257,6 @@ fn since(part: &Part, now: Now) -> Mono {
     let ago = now.wall.since(Wall(part.at.started_at.max(0).saturating_mul(1000)));
     Mono(now.mono.0.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,7 +62,9 @@ pub(crate) fn read(report: &mut Report, path: &str, node: &Node) -> Option<PodSp
         for (index, node) in list.iter().enumerate() {
             let path = format!("{list_path}[{index}]");
             let init = field == "initContainers";
-            let Some(container) = container::read(report, &path, node, &security, &spec.volumes, init) else { continue };
+            let Some(container) = container::read(report, &path, node, &security, &spec.volumes, init) else {
+                continue;
+            };
             if !names.insert(container.name.clone()) {
                 report.error(node.at, format!("{path}.name: {:?} is used twice in this pod", container.name));
             }

@@ -123,7 +123,8 @@ fn hook(report: &mut Report, fields: &mut Fields<'_>, field: &'static str, ports
         sleep.finish(report);
     }
     if let Some((key, _)) = of.take_entry("tcpSocket") {
-        report.error(key.at, format!("{path}.tcpSocket: Kubernetes never carried it out: write exec, httpGet or sleep"));
+        report
+            .error(key.at, format!("{path}.tcpSocket: Kubernetes never carried it out: write exec, httpGet or sleep"));
     }
     of.finish(report);
     one_of(report, node, &path, actions, "exec, httpGet, sleep")
@@ -136,7 +137,8 @@ fn exec(report: &mut Report, fields: &mut Fields<'_>) -> Option<Vec<String>> {
     let item = |(index, node): (usize, &Node)| as_written(report, &format!("{path}[{index}]"), node);
     let command: Vec<String> = list.iter().enumerate().filter_map(item).collect();
     if list.is_empty() {
-        report.error(of.at, format!("{path}: is missing: write the command as a list, [ \"test\", \"-e\", \"/ready\" ]"));
+        report
+            .error(of.at, format!("{path}: is missing: write the command as a list, [ \"test\", \"-e\", \"/ready\" ]"));
     }
     of.finish(report);
     (!command.is_empty()).then_some(command)

@@ -63,7 +63,10 @@ fn each_action_is_read_with_ports_by_number_and_by_name() {
         ("exec: { command: [ test, -e, 1 ] }", ProbeAction::Exec(vec!["test".into(), "-e".into(), "1".into()])),
         ("httpGet: { port: 80 }", http(false, None, 80, "/")),
         ("httpGet: { port: web, path: healthz, scheme: HTTPS }", http(true, None, 8080, "/healthz")),
-        ("httpGet: { port: \"8081\", path: \"/a?b=c\", host: h.example }", http(false, Some("h.example"), 8081, "/a?b=c")),
+        (
+            "httpGet: { port: \"8081\", path: \"/a?b=c\", host: h.example }",
+            http(false, Some("h.example"), 8081, "/a?b=c"),
+        ),
         ("tcpSocket: { port: web, host: 10.0.0.1 }", ProbeAction::Tcp { host: Some("10.0.0.1".into()), port: 8080 }),
         ("tcpSocket: { port: \"80\" }", ProbeAction::Tcp { host: None, port: 81 }),
         ("grpc: { port: 50051 }", ProbeAction::Grpc { port: 50051, service: String::new() }),
@@ -95,8 +98,16 @@ fn what_is_wrong_is_said_with_its_field_and_what_would_be_right() {
     for (fields, path, part) in [
         ("livenessProbe: {}", "c.livenessProbe:", "write one of exec, httpGet, tcpSocket, grpc"),
         ("livenessProbe: { exec: { command: [ a ] }, tcpSocket: { port: 1 } }", "c.livenessProbe:", "keep one"),
-        ("livenessProbe: { exec: { command: [ a ] }, successThreshold: 2 }", "livenessProbe.successThreshold:", "must be 1"),
-        ("startupProbe: { exec: { command: [ a ] }, successThreshold: 2 }", "startupProbe.successThreshold:", "must be 1"),
+        (
+            "livenessProbe: { exec: { command: [ a ] }, successThreshold: 2 }",
+            "livenessProbe.successThreshold:",
+            "must be 1",
+        ),
+        (
+            "startupProbe: { exec: { command: [ a ] }, successThreshold: 2 }",
+            "startupProbe.successThreshold:",
+            "must be 1",
+        ),
         (
             "readinessProbe: { exec: { command: [ a ] }, terminationGracePeriodSeconds: 2 }",
             "readinessProbe.terminationGracePeriodSeconds:",
@@ -105,7 +116,11 @@ fn what_is_wrong_is_said_with_its_field_and_what_would_be_right() {
         ("readinessProbe: { exec: {} }", "readinessProbe.exec.command:", "write the command as a list"),
         ("readinessProbe: { exec: { command: [ a ] }, periodSeconds: -1 }", "periodSeconds", "-1"),
         ("readinessProbe: { httpGet: {} }", "httpGet.port:", "is missing"),
-        ("readinessProbe: { httpGet: { port: admin } }", "httpGet.port:", "(web, 80): write a number, or a name under ports"),
+        (
+            "readinessProbe: { httpGet: { port: admin } }",
+            "httpGet.port:",
+            "(web, 80): write a number, or a name under ports",
+        ),
         ("readinessProbe: { httpGet: { port: 70000 } }", "httpGet.port", "65535"),
         ("readinessProbe: { httpGet: { port: 80, scheme: https } }", "httpGet.scheme:", "none of HTTP, HTTPS"),
         ("readinessProbe: { httpGet: { port: 80, path: \"/a b\" } }", "httpGet.path:", "no path"),
