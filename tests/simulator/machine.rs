@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flotta_agent::executor::{Down, End, ExecutorId, Handle, Instance, Phase, Quota, Unready};
+use flotta_agent::executor::{Down, End, ExecutorId, Handle, Instance, Phase, Quota};
 use flotta_agent::model::id::WorkloadId;
 use flotta_agent::model::time::Wall;
 use flotta_agent::model::workload::{Payload, SpecHash, Workload};
@@ -44,8 +44,6 @@ pub struct Machine {
     pub things: BTreeMap<Handle, Thing>,
     handles: u64,
     looks: u64,
-    /// Probes of pods succeed all the time from now on; before, they fail now and then.
-    pub ready: bool,
     /// Executors that answer nobody.
     pub away: BTreeSet<ExecutorId>,
     /// Removals that found it running although no stop was lied about.
@@ -80,14 +78,14 @@ impl Machine {
     pub fn look(&mut self, handle: &Handle) -> Option<Instance> {
         self.looks += 1;
         let look = self.looks;
-        self.things.get(handle).map(|thing| instance(handle, thing, look, self.ready))
+        self.things.get(handle).map(|thing| instance(handle, thing, look))
     }
 
     pub fn list(&mut self, by: ExecutorId) -> Vec<Instance> {
         self.looks += 1;
-        let (look, ready) = (self.looks, self.ready);
+        let look = self.looks;
         let ours = self.things.iter().filter(|(_, thing)| thing.by == by);
-        ours.map(|(handle, thing)| instance(handle, thing, look, ready)).collect()
+        ours.map(|(handle, thing)| instance(handle, thing, look)).collect()
     }
 
     pub fn start(&mut self, workload: &Workload, quota: Option<u32>, phase: Phase, clock: &Clock) -> Handle {
@@ -173,10 +171,7 @@ impl Machine {
     }
 }
 
-fn instance(handle: &Handle, thing: &Thing, look: u64, ready: bool) -> Instance {
-    // Without a die, so that the seeds of before play the same.
-    let unready = !ready && thing.by == ExecutorId::Podman && matches!(thing.phase, Phase::Running) && look % 8 < 3;
-    let probe = Unready { container: "c0".into(), why: "its readiness probe failed".into(), starting: look % 8 == 0 };
+fn instance(handle: &Handle, thing: &Thing, look: u64) -> Instance {
     Instance {
         id: thing.id.clone(),
         hash: thing.hash.clone(),
@@ -187,6 +182,6 @@ fn instance(handle: &Handle, thing: &Thing, look: u64, ready: bool) -> Instance 
         look,
         quota: thing.quota,
         in_place: thing.by == ExecutorId::Podman,
-        unready: if unready { vec![probe] } else { Vec::new() },
+        unready: Vec::new(),
     }
 }

@@ -142,7 +142,6 @@ impl World {
         self.note(What::Said("from here on nothing goes wrong"));
         self.faulty = false;
         self.busy = false;
-        self.machine.ready = true;
         let machine = &self.machine;
         let cron = &self.watch.by_schedule;
         let asking = self.watch.asking.is_some();
