@@ -1,6 +1,7 @@
 #!/bin/sh
 # Pods, measured from outside against a real podman; needs root. `make bench` runs it. BENCH_IDLE_SECONDS shortens the
-# idle part; arguments (latency, calls, fifty, idle) run only these parts.
+# idle part, BENCH_PROBED_PODS and BENCH_PROBED_SECONDS make that of probes smaller; arguments (latency, calls, fifty, idle,
+# probes) run only these parts.
 set -eu
 cd "$(dirname "$0")/.."
 podman=$(tests/podman.sh start)

@@ -38,6 +38,7 @@ pub mod mqtt;
 mod named;
 pub mod node;
 mod outbound;
+pub mod probes;
 mod readiness;
 mod released;
 pub mod scheduler;

@@ -285,9 +285,10 @@ fn names_that_are_too_long_together_are_refused_before_podman_has_to() {
 #[test]
 fn what_is_not_carried_out_yet_is_a_warning_by_its_field() {
     let cases = [
-        ("containers: [ { name: c, image: i, livenessProbe: {} } ]", "containers[0].livenessProbe"),
-        ("containers: [ { name: c, image: i, readinessProbe: {} } ]", "containers[0].readinessProbe"),
-        ("containers: [ { name: c, image: i, lifecycle: {} } ]", "containers[0].lifecycle"),
+        (
+            "containers: [ { name: c, image: i, lifecycle: { stopSignal: SIGINT } } ]",
+            "containers[0].lifecycle.stopSignal",
+        ),
         ("containers: [ { name: c, image: i, imagePulPolicy: Never } ]", "imagePulPolicy"),
         ("containers: [ { name: c, image: i } ], dnsPolicy: None", "dnsPolicy"),
         ("containers: [ { name: c, image: i } ], nodeSelector: { a: b }", "nodeSelector"),

@@ -10,6 +10,14 @@ pub fn cost(pid: u32) -> (f64, u64) {
     (ticks / rustix::param::clock_ticks_per_second() as f64, written)
 }
 
+/// User and system time in seconds: its own, and of its children that have ended and were waited for.
+pub fn cost_with_children(pid: u32) -> (f64, f64) {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let seconds = |at: usize| fields[at].parse::<f64>().unwrap() / rustix::param::clock_ticks_per_second() as f64;
+    (seconds(11) + seconds(12), seconds(13) + seconds(14))
+}
+
 /// Its share of the memory, in KiB: what others use too counts in part.
 pub fn pss_kb(pid: u32) -> u64 {
     of_memory(pid, "Pss:")

@@ -1,6 +1,6 @@
 //! Benchmarks of pods: the built agent and podman's socket, from outside; prints each method and its figures.
 //!
-//! `bench/pods.sh` builds and runs it, as root. `latency`, `calls`, `fifty` or `idle` as further arguments: only these.
+//! `bench/pods.sh` builds and runs it, as root. `latency`, `calls`, `fifty`, `idle` or `probes` as further arguments: only these.
 //! Nothing is asserted about time; the machine is shared, so read medians and ratios. No pod of it is left behind: every
 //! one carries a label of its own, and what carries it is removed at the beginning, at the end and at Ctrl-C.
 #![forbid(unsafe_code)]
@@ -23,6 +23,7 @@ mod idle;
 mod latency;
 mod manifests;
 mod podman;
+mod probed;
 mod record;
 mod relay;
 mod standin;
@@ -34,8 +35,13 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let binary = PathBuf::from(arguments.next().expect("usage: pods PATH-OF-FLOTTA-AGENT [PART…]"));
     let wanted: Vec<String> = arguments.collect();
-    let parts: [(&str, Part); 4] =
-        [("latency", latency::run), ("calls", calls::run), ("fifty", fifty::run), ("idle", idle::run)];
+    let parts: [(&str, Part); 5] = [
+        ("latency", latency::run),
+        ("calls", calls::run),
+        ("fifty", fifty::run),
+        ("idle", idle::run),
+        ("probes", probed::run),
+    ];
     let podman = Podman::start();
     for (name, part) in parts {
         if wanted.is_empty() || wanted.iter().any(|one| one == name) {

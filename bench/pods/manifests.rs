@@ -26,6 +26,15 @@ pub fn pod(name: &str, image: &str, gate: Option<&str>) -> (String, String) {
     workload(name, gate, &format!("containers: [ {} ]", container("c", image, "")))
 }
 
+/// A pod of one container with a server on port 8000, which comes back 1.5 s after it was killed, and this probe.
+pub fn probed_pod(name: &str, image: &str, probe: &str, rootless: bool) -> (String, String) {
+    let script = "trap 'exit 0' TERM; while :; do httpd -f -p 8000 -h / & wait $!; sleep 1.5; done";
+    let command = serde_json::json!(["sh", "-c", script]);
+    let (file, text) =
+        workload(name, None, &format!("containers: [ {{ name: c, image: {image}, command: {command}, {probe} }} ]"));
+    (file, if rootless { text.replace("  type: pod\n", "  type: pod\n  rootless: true\n") } else { text })
+}
+
 /// A pod of two containers, an init container, a ConfigMap's files and an emptyDir.
 pub fn big_pod(name: &str, image: &str, gate: &str) -> (String, String) {
     let mounts = ", volumeMounts: [ { name: settings, mountPath: /settings }, { name: scratch, mountPath: /scratch } ]";

@@ -7,6 +7,7 @@ use flotta_broker::{Broker, Refusal};
 
 use crate::http::prometheus::{Counters, Family, as_f64};
 use crate::mqtt::external::{self, ExternalOutlet};
+use crate::probes;
 use crate::source::flotta::Counts;
 
 use super::reconcile::Handle;
@@ -22,11 +23,17 @@ pub(super) struct OfAgent {
     broker: Counted,
     reconcile: Handle,
     server: Option<Arc<Counts>>,
+    probes: Arc<probes::Counts>,
 }
 
 impl OfAgent {
-    pub(super) fn new(broker: Counted, reconcile: Handle, server: Option<Arc<Counts>>) -> OfAgent {
-        OfAgent { broker, reconcile, server }
+    pub(super) fn new(
+        broker: Counted,
+        reconcile: Handle,
+        server: Option<Arc<Counts>>,
+        probes: Arc<probes::Counts>,
+    ) -> OfAgent {
+        OfAgent { broker, reconcile, server, probes }
     }
 }
 
@@ -44,6 +51,12 @@ impl Counters for OfAgent {
             Counted::External(outlet) => all.extend(elsewhere(outlet)),
             Counted::None => {}
         }
+        let get = |count: &AtomicU64| count.load(Relaxed);
+        all.extend([
+            Family::counter("flotta_probes", "Probes of containers that were tried", get(&self.probes.tried)),
+            Family::counter("flotta_probes_failed", "Probes of containers that failed", get(&self.probes.failed)),
+            Family::counter("flotta_probes_late", "Times that a probe had to wait for others", get(&self.probes.late)),
+        ]);
         all.extend(self.server.iter().flat_map(|counts| of_server(counts)));
         all
     }

@@ -142,7 +142,8 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let voice = Voice::new(topics, link.outlet(), board.clone(), numbers.clone());
 
     let (inputs, inbox) = mpsc::channel(INPUTS);
-    let executors = executors(config, &state, &device_id, &inputs);
+    let probes = Arc::default();
+    let executors = executors(config, &state, &device_id, &inputs, &probes);
     let setting = core::Setting {
         limits: Limits { starts: config.workloads.max_operations, ..Limits::default() },
         policy: policy(config),
@@ -162,7 +163,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let handle = reconcile.handle();
     let looping = vital.spawn("the reconcile loop", reconcile.run(inbox, asked, sources));
 
-    let counters = Arc::new(counters::OfAgent::new(link.counted(), handle.clone(), server.counts()));
+    let counters = Arc::new(counters::OfAgent::new(link.counted(), handle.clone(), server.counts(), probes));
     let shared = http::Shared {
         board: board.clone(),
         intake: intake.clone(),
@@ -223,6 +224,7 @@ fn executors(
     state: &StateDir,
     device_id: &str,
     inputs: &mpsc::Sender<crate::scheduler::Input>,
+    probes: &Arc<crate::probes::Counts>,
 ) -> BTreeMap<ExecutorId, Arc<dyn Executor>> {
     let (events, heard) = mpsc::channel(64);
     let env = BTreeMap::from([("DEVICE_ID".to_owned(), device_id.to_owned())]);
@@ -240,6 +242,8 @@ fn executors(
             runtime_dir: config.podman.runtime_dir.clone(),
             policy: policy(config),
             user,
+            shim: config.shim.clone(),
+            probes: probes.clone(),
         };
         let (events, heard) = mpsc::channel(64);
         let executor = PodmanExecutor::new(&config.podman.socket, setting, Arc::new(clock::wall), events);

@@ -232,6 +232,11 @@ impl Loop {
         for step in turn.output.steps.iter().cloned() {
             self.begin(step);
         }
+        for (executor, handle, workload) in turn.output.adopt.iter().cloned() {
+            if let Some(executor) = self.executors.get(&executor) {
+                executor.adopt(handle, workload);
+            }
+        }
         for executor in &turn.output.relist {
             self.list(*executor);
         }

@@ -189,6 +189,10 @@ pub trait Executor: Send + Sync + 'static {
         Box::pin(async move { Err(unsupported(format!("{} cannot be started again in place", handle.0))) })
     }
 
+    /// Tells what a running instance, which this executor need not have started, is a copy of: what its pod asks for from now
+    /// on (probes, hooks) is carried out. May be told again.
+    fn adopt(&self, _handle: Handle, _workload: SharedWorkload) {}
+
     /// Holds all of it to a CPU quota (µs per 100 ms), or lifts it. What the machine does not enforce is a warning of the
     /// instance. Not for [`Quota::Fixed`].
     fn limit(&self, handle: Handle, _cpu_quota_us: Option<u32>) -> Call<'_, Instance> {

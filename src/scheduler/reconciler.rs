@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::executor::{ExecutorError, ExecutorEvent, ExecutorId, Instance};
+use crate::executor::{ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance};
 use crate::gates::Gates;
 use crate::model::desired::Desired;
 use crate::model::id::WorkloadId;
 use crate::model::status::{Event, Reason, WorkloadStatus};
 use crate::model::time::{Mono, Now, Wall};
+use crate::model::workload::SharedWorkload;
 
 use super::book::{Book, Operation, Seen};
 use super::decide::{Lock, Reach, Reaches};
@@ -67,6 +68,8 @@ pub struct Output {
     pub events: Vec<Event>,
     /// Executors that should be listed again, now.
     pub relist: Vec<ExecutorId>,
+    /// Instances that run in the version that is desired, each once: their executors may not know what they are copies of.
+    pub adopt: Vec<(ExecutorId, Handle, SharedWorkload)>,
     /// Times of schedules that were skipped: whose, which, why.
     pub skipped: Vec<(WorkloadId, Wall, Skipped)>,
     /// What has to survive the agent, if it changed.
@@ -118,11 +121,13 @@ struct Page {
     kept: Option<Memory>,
     /// Its schedule was held against the clock before.
     timed: bool,
+    /// The instance that its executor was told what it is a copy of.
+    told: Option<Handle>,
 }
 
 impl Page {
     fn new(id: &WorkloadId) -> Page {
-        Page { book: Book::new(id.clone()), said: None, kept: None, timed: false }
+        Page { book: Book::new(id.clone()), said: None, kept: None, timed: false, told: None }
     }
 }
 
@@ -344,6 +349,7 @@ impl Reconciler {
             }
         }
         output.steps = steps;
+        output.adopt = self.books.values_mut().filter_map(to_adopt).collect();
         let seq = &mut self.seq;
         let mut gone = Vec::new();
         let sky = Sky { reaches: &self.reaches, gates, lock: self.lock, not_before: self.not_before };
@@ -391,6 +397,20 @@ impl Reconciler {
             }
         }
     }
+}
+
+/// The instance that runs in the version that is desired, if its executor was not told yet.
+fn to_adopt(page: &mut Page) -> Option<(ExecutorId, Handle, SharedWorkload)> {
+    let Page { book, told, .. } = page;
+    let desired = book.desired.as_ref();
+    let ours = |seen: &&Seen| seen.runs() && desired.is_some_and(|desired| seen.instance.hash == desired.hash);
+    let current = book.instances.iter().find(ours);
+    let same = current.map(|seen| &seen.instance.handle) == told.as_ref();
+    if same {
+        return None;
+    }
+    *told = current.map(|seen| seen.instance.handle.clone());
+    current.zip(desired).map(|(seen, desired)| (seen.by, seen.instance.handle.clone(), desired.clone()))
 }
 
 fn begin(book: &mut Book, step: &Step, gates: &Gates) {

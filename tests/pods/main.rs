@@ -25,6 +25,7 @@ mod kill;
 mod lifecycle;
 mod place;
 mod power;
+mod probes;
 mod rootless;
 mod secrets;
 mod service;

@@ -128,6 +128,8 @@ impl World {
             runtime_dir: self.runtime_dir.clone(),
             policy,
             user: None,
+            shim: "/nonexistent".into(),
+            probes: Arc::default(),
         };
         self.agent = Some(Agent::start(Start {
             podman: self.podman.clone(),

@@ -102,8 +102,16 @@ fn setting(dir: &Path) -> Setting {
         ansible: false,
         ours: Vec::new(),
     };
-    let (pods_dir, runtime_dir) = (dir.join("pods"), dir.join("runtime"));
-    Setting { owner: "us".into(), device: "d".into(), pods_dir, runtime_dir, policy, user: None }
+    Setting {
+        owner: "us".into(),
+        device: "d".into(),
+        pods_dir: dir.join("pods"),
+        runtime_dir: dir.join("runtime"),
+        policy,
+        user: None,
+        shim: "/nonexistent".into(),
+        probes: std::sync::Arc::default(),
+    }
 }
 
 /// A workload of the server with these images and this auth file.

@@ -4,6 +4,7 @@
 //! update, a stop's timeout, several filters), its creation takes other types than the ones that work, and it brings a second
 //! hyper.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 use crate::model::hidden::Hidden;
 
 use super::transport::{Answer, Pieces, Request, Transport};
-use super::wire::{Failure, Info, Inspected, Listed, ListedPod, PullLine, Secret, Volume};
+use super::wire::{Failure, Info, Inspected, Listed, ListedPod, Network, PullLine, Secret, Volume};
 
 /// Questions: podman answers them in milliseconds, a swapping board in seconds.
 const ASK: Duration = Duration::from_secs(20);
@@ -70,7 +71,7 @@ impl Client {
         self.calls.load(Ordering::Relaxed)
     }
 
-    async fn open(
+    pub(super) async fn open(
         &self,
         method: &'static str,
         path: &[&str],
@@ -87,7 +88,7 @@ impl Client {
     }
 
     /// The whole of an answer; one that says in words that it failed is an error, whatever its status.
-    async fn call(
+    pub(super) async fn call(
         &self,
         within: Duration,
         method: &'static str,
@@ -117,7 +118,7 @@ impl Client {
         }
     }
 
-    async fn ask<T: DeserializeOwned>(&self, path: &[&str], query: Query) -> Result<T, ApiError> {
+    pub(super) async fn ask<T: DeserializeOwned>(&self, path: &[&str], query: Query) -> Result<T, ApiError> {
         let (status, bytes) = self.call(ASK, "GET", path, query, None).await?;
         parse(status, &bytes)
     }
@@ -144,6 +145,13 @@ impl Client {
     /// How a container is.
     pub async fn inspect(&self, id: &str) -> Result<Inspected, ApiError> {
         self.ask(&["containers", id, "json"], Vec::new()).await
+    }
+
+    /// Where a container is reached from the device; `None`: it has no network with an address.
+    pub async fn addresses(&self, id: &str) -> Result<Option<IpAddr>, ApiError> {
+        let networks = self.inspect(id).await?.network_settings.networks.unwrap_or_default();
+        let of = |pick: fn(&Network) -> &String| networks.values().find_map(move |one| pick(one).parse().ok());
+        Ok(of(|one| &one.address).or_else(|| of(|one| &one.address6)))
     }
 
     /// The last lines of a container's output.
@@ -232,8 +240,19 @@ impl Client {
 
     /// Ends a container in the grace period that it was made with; one that does not run, or is gone, is fine.
     pub async fn stop(&self, id: &str, grace: Duration) -> Result<(), ApiError> {
+        self.stop_in(id, grace, Vec::new()).await
+    }
+
+    /// Ends a container in another grace period than it was made with.
+    pub async fn stop_within(&self, id: &str, grace: Duration) -> Result<(), ApiError> {
+        // Podman waits whole seconds.
+        let seconds = grace.as_secs().max(u64::from(!grace.is_zero()));
+        self.stop_in(id, grace, vec![("timeout", seconds.to_string())]).await
+    }
+
+    async fn stop_in(&self, id: &str, grace: Duration, query: Query) -> Result<(), ApiError> {
         let within = grace.saturating_add(SLACK);
-        absent_is_fine(self.call(within, "POST", &["containers", id, "stop"], Vec::new(), None).await)
+        absent_is_fine(self.call(within, "POST", &["containers", id, "stop"], query, None).await)
     }
 
     /// Kills a container; one that does not run, or is gone, is fine.
@@ -359,7 +378,7 @@ fn absent_is_fine(result: Result<(u16, Vec<u8>), ApiError>) -> Result<(), ApiErr
     }
 }
 
-fn parse<T: DeserializeOwned>(status: u16, bytes: &[u8]) -> Result<T, ApiError> {
+pub(super) fn parse<T: DeserializeOwned>(status: u16, bytes: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(bytes)
         .map_err(|why| ApiError::Refused(status, format!("podman's answer cannot be read ({why}): is it podman?")))
 }
@@ -429,7 +448,7 @@ fn pull_line(status: u16, line: &[u8]) -> (Option<String>, bool) {
 }
 
 /// Output as text: podman puts 8 bytes before each piece (which stream, three zeros, the length), unless there is a terminal.
-fn unframed(bytes: &[u8]) -> String {
+pub(super) fn unframed(bytes: &[u8]) -> String {
     let mut text = Vec::new();
     let mut rest = bytes;
     while let [stream @ 0..=2, 0, 0, 0, a, b, c, d, after @ ..] = rest {

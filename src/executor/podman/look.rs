@@ -54,7 +54,8 @@ pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Resul
     learn_ends(inner, &pods).await?;
     let written = secrets::to_hide(&mut inner.table.lock(), &pods, only.is_none());
     secrets::hide(inner, written).await;
-    let now = (inner.clock)();
+    let both = inner.now();
+    let now = both.wall;
     let mut state = inner.table.lock();
     let concerns = |id: &WorkloadId| only.is_none_or(|only| only == id);
     let missing: Vec<Handle> = state
@@ -93,7 +94,10 @@ pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Resul
                 entry.stopped = None;
                 files::unmark_stopping(&inner.pod_dir(&entry.pod.name));
             }
-            state.pods.insert(handle.clone(), entry);
+            let State { pods, probing, .. } = &mut *state;
+            probing.seen(&handle, &entry.pod, entry.stopped.is_some(), both);
+            pods.insert(handle.clone(), entry);
+            inner.probing.notify_one();
         }
         instances.extend(instance(inner, &state, &handle));
     }
@@ -111,10 +115,11 @@ pub(super) fn instance(inner: &Inner, state: &State, handle: &Handle) -> Option<
         phase: entry.pod.phase(&state.details, entry.stopped.is_some()),
         started_at: entry.pod.started_at(),
         warnings,
-        look: entry.look,
+        // Drawn under the table's lock: of two tellings the later one was made of the later table.
+        look: inner.draw(),
         quota: quota(inner, entry),
         in_place: entry.pod.in_place() && entry.stopped.is_none(),
-        unready: Vec::new(),
+        unready: state.probing.unready(handle, &entry.pod),
     })
 }
 
@@ -164,7 +169,8 @@ async fn learn_ends(inner: &Inner, pods: &[Pod]) -> Result<(), ApiError> {
     let key = |part: &Part| (part.at.id.clone(), part.at.exited_at);
     let unknown: Vec<Part> = {
         let state = inner.table.lock();
-        let failed = pods.iter().flat_map(Pod::ended).filter(|part| part.at.exit_code != 0);
+        let killed = |part: &Part| state.probing.why_ended(part).is_some();
+        let failed = pods.iter().flat_map(Pod::ended).filter(|part| part.at.exit_code != 0 || killed(part));
         failed.filter(|part| !state.details.contains_key(&key(part))).cloned().collect()
     };
     for part in unknown {
@@ -180,8 +186,11 @@ async fn learn_ends(inner: &Inner, pods: &[Pod]) -> Result<(), ApiError> {
             error: inspected.error,
             tail,
             at: Wall::parse_rfc3339(&inspected.finished_at).ok().filter(|at| at.0 > 0),
+            ended_by: None,
         };
-        inner.table.lock().details.insert(key(&part), detail);
+        let mut state = inner.table.lock();
+        let ended_by = state.probing.why_ended(&part).cloned();
+        state.details.insert(key(&part), Detail { ended_by, ..detail });
     }
     Ok(())
 }

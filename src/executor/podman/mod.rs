@@ -11,6 +11,7 @@
 //! - [`transport`], [`client`], [`wire`]: the API, each call with its deadline. [`cpu`]: quotas and what the kernel keeps.
 //! - Tasks: one follows the events (reconnects with backoff, replays what it missed, then asks for a relist), one looks at
 //!   what the events hinted at, one per image that is being pulled (bounded).
+//! - [`probing`]: probes and hooks, run by one more task; podman's own health checks are not used.
 //! - Podman restarts nothing: the scheduler decides (`resume`, in place) after the retry interval.
 //! - The table is memory only. A restarted agent knows the same from the labels; that a stop was under way it knows from an
 //!   empty file in the pod's directory.
@@ -22,6 +23,7 @@ pub mod client;
 pub mod cpu;
 mod credentials;
 mod events;
+mod exec;
 mod files;
 mod images;
 pub mod labels;
@@ -29,6 +31,7 @@ mod limit;
 mod look;
 mod lost;
 pub mod observe;
+mod probing;
 mod provide;
 pub mod runtime;
 mod secrets;
@@ -47,9 +50,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use self::client::{ApiError, Client};
 use self::images::Images;
+use self::probing::Ticks;
 use self::runtime::{Runtime, RuntimeDir};
 use self::table::Table;
 use self::translate::Place;
@@ -61,6 +66,7 @@ use crate::model::policy::Policy;
 use crate::model::status::Reason;
 use crate::model::time::Wall;
 use crate::model::workload::{RestartPolicy, SharedWorkload};
+use crate::probes::Counts as ProbeCounts;
 
 /// Tells the time of day.
 pub type Clock = Arc<dyn Fn() -> Wall + Send + Sync>;
@@ -80,6 +86,10 @@ pub struct Setting {
     pub policy: Policy,
     /// The service is this user's; `None`: root's.
     pub user: Option<UserPodman>,
+    /// `flotta-shim`: it makes connections inside of pods.
+    pub shim: PathBuf,
+    /// Where probes are counted.
+    pub probes: Arc<ProbeCounts>,
 }
 
 impl Setting {
@@ -117,6 +127,9 @@ struct Inner {
     abilities: Mutex<Option<Abilities>>,
     /// Workloads that something was heard of.
     hinted: Notify,
+    /// What is probed may have changed.
+    probing: Notify,
+    ticks: Ticks,
     /// What pods that are no more left was looked for, and is gone.
     swept: AtomicBool,
 }
@@ -138,10 +151,10 @@ impl PodmanExecutor {
             Some(user) => Arc::new(UserSocket::new(user.clone())),
             None => Arc::new(Socket::new(socket)),
         };
-        PodmanExecutor::over(transport, &socket.display().to_string(), setting, clock, events)
+        PodmanExecutor::timed(transport, &socket.display().to_string(), setting, clock, events, Ticks::Boot)
     }
 
-    /// Over any way to a podman service; `shown` is what people call it.
+    /// Over any way to a podman service, on the runtime's clock; `shown` is what people call it.
     #[must_use]
     pub fn over(
         transport: Arc<dyn Transport>,
@@ -149,6 +162,17 @@ impl PodmanExecutor {
         setting: Setting,
         clock: Clock,
         events: mpsc::Sender<ExecutorEvent>,
+    ) -> PodmanExecutor {
+        PodmanExecutor::timed(transport, shown, setting, clock, events, Ticks::Runtime(Instant::now()))
+    }
+
+    fn timed(
+        transport: Arc<dyn Transport>,
+        shown: &str,
+        setting: Setting,
+        clock: Clock,
+        events: mpsc::Sender<ExecutorEvent>,
+        ticks: Ticks,
     ) -> PodmanExecutor {
         let inner = Arc::new(Inner {
             client: Client::new(transport),
@@ -162,11 +186,14 @@ impl PodmanExecutor {
             looks: AtomicU64::new(0),
             abilities: Mutex::new(None),
             hinted: Notify::new(),
+            probing: Notify::new(),
+            ticks,
             swept: AtomicBool::new(false),
         });
         let follow = tokio::spawn(events::follow(inner.clone()));
         let look = tokio::spawn(look::at_hints(inner.clone()));
-        PodmanExecutor { inner, tasks: vec![follow.abort_handle(), look.abort_handle()] }
+        let probe = tokio::spawn(probing::follow(inner.clone()));
+        PodmanExecutor { inner, tasks: vec![follow.abort_handle(), look.abort_handle(), probe.abort_handle()] }
     }
 
     /// How many calls of podman's API were made.
@@ -194,6 +221,10 @@ impl Executor for PodmanExecutor {
 
     fn resume(&self, handle: Handle, workload: SharedWorkload, policy: RestartPolicy) -> Call<'_, Instance> {
         Box::pin(async move { start::resume(&self.inner, &handle, &workload, policy).await })
+    }
+
+    fn adopt(&self, handle: Handle, workload: SharedWorkload) {
+        probing::adopt(&self.inner, &handle, &workload);
     }
 
     fn limit(&self, handle: Handle, cpu_quota_us: Option<u32>) -> Call<'_, Instance> {

@@ -67,6 +67,8 @@ pub struct Detail {
     pub tail: String,
     /// When it ended, to the millisecond.
     pub at: Option<Wall>,
+    /// What of ours ended it, a probe or a hook, and why: a failure, whatever its exit code.
+    pub ended_by: Option<String>,
 }
 
 /// Puts the containers of a list together to pods; what carries our mark and cannot be ours is left alone.
@@ -272,6 +274,11 @@ fn end_of(part: &Part, details: &Details, stopped: bool) -> End {
         Some(code @ 129..=192) => format!("killed by {}", crate::executor::shell::run::signal_name(code - 128)),
         Some(code) => format!("exit code {code}"),
         None => "nobody knows how".to_owned(),
+    };
+    // Told to, and so it may well have said 0.
+    let (code, how) = match &detail.ended_by {
+        Some(why) if !stopped => (code.filter(|code| *code != 0), format!("{why}; it was ended: {how}")),
+        _ => (code, how),
     };
     End { code, at, how, tail: detail.tail, cut_off: false, stopped }
 }

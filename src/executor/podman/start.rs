@@ -1,6 +1,6 @@
 //! Starting a pod, and starting again in place what is down of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value as Json;
@@ -8,9 +8,10 @@ use serde_json::Value as Json;
 use super::client::ApiError;
 use super::files::{self, HostPathError};
 use super::observe::Part;
+use super::probing::PodCare;
 use super::table::{Busy, Starting};
 use super::translate::{Blueprint, NewContainer, pod_name, translate};
-use super::{Inner, images, labels, limit, look, provide};
+use super::{Inner, images, labels, limit, look, probing, provide};
 use crate::executor::{ExecutorError, Handle, Instance};
 use crate::model::pod::{PodJob, PullPolicy};
 use crate::model::status::Reason;
@@ -90,10 +91,13 @@ fn check_paths(inner: &Inner, workload: &Workload, blueprint: &Blueprint) -> Res
 /// Makes and starts all of it, or leaves nothing behind.
 async fn make(inner: &Arc<Inner>, workload: &Workload, job: &PodJob, blueprint: &Blueprint) -> Result<Handle, Failed> {
     let pod_id = create_pod(inner, workload, blueprint).await.map_err(Failed::Other)?;
+    let handle = Handle(pod_id.as_str().into());
+    inner.table.lock().probing.know(&handle, PodCare::of(workload));
     let made = fill(inner, job, blueprint, &pod_id).await;
     match made {
-        Ok(()) => Ok(Handle(pod_id.into())),
+        Ok(()) => Ok(handle),
         Err(why) => {
+            inner.table.lock().probing.unknow(&handle);
             if let Err(also) = discard(inner, &pod_id, blueprint).await {
                 inner.sweep_again();
                 tracing::warn!(pod = blueprint.name, why = %also, "what a failed start left cannot be removed: tried again at the next list");
@@ -178,10 +182,11 @@ async fn fill(inner: &Arc<Inner>, job: &PodJob, blueprint: &Blueprint, pod_id: &
     }
     // The first init container, or all that are to run side by side; the scheduler asks for the rest.
     let to_start = blueprint.containers.iter().zip(&made);
+    let handle = Handle(pod_id.into());
     let first_init = blueprint.containers.iter().any(|container| container.init);
     for (container, id) in to_start.take(if first_init { 1 } else { usize::MAX }) {
         let what = || format!("container {} cannot be started", container.name);
-        if let Err(why) = inner.client.start(id).await {
+        if let Err(why) = probing::start(inner, &handle, id, &container.name).await {
             return Err(other(what(), real_cause(inner, pod_id, why).await));
         }
     }
@@ -300,6 +305,12 @@ pub(super) async fn resume(
     let _busy = Busy::with(inner, &id);
     look::one(inner, &id, handle).await.map_err(error)?.ok_or_else(gone)?;
     let entry = inner.table.get(handle).ok_or_else(gone)?;
+    let killed: BTreeSet<String> = {
+        let mut state = inner.table.lock();
+        state.probing.know(handle, PodCare::of(workload));
+        let killed = entry.pod.main.iter().filter(|part| state.probing.why_ended(part).is_some());
+        killed.map(|part| part.at.id.clone()).collect()
+    };
     let never = |part: &Part| !part.at.runs() && !part.at.ended();
     let to_start: Vec<&Part> = match entry.pod.init_to_do().first() {
         Some(init) if never(init) => vec![init],
@@ -307,7 +318,8 @@ pub(super) async fn resume(
         None => {
             let again = |part: &Part| match policy {
                 RestartPolicy::Always => true,
-                RestartPolicy::OnFailure => part.at.exit_code != 0,
+                // What a probe has ended did not end well, whatever it says.
+                RestartPolicy::OnFailure => part.at.exit_code != 0 || killed.contains(&part.at.id),
                 RestartPolicy::Never => false,
             };
             entry.pod.main.iter().filter(|part| never(part) || (part.at.ended() && again(part))).collect()
@@ -319,7 +331,7 @@ pub(super) async fn resume(
     for part in &to_start {
         let what = format!("container {} cannot be started", part.name);
         let _starting = Starting::again(&inner.table, &part.at.id);
-        if let Err(why) = inner.client.start(&part.at.id).await {
+        if let Err(why) = probing::start(inner, handle, &part.at.id, &part.name).await {
             let why = real_cause(inner, &handle.0, why).await;
             return Err(inner.error(Reason::StartFailed, &what, why));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::client::ApiError;
 use super::observe::Part;
 use super::table::{Busy, Entry, Looked};
-use super::{Inner, files, look, provide};
+use super::{Inner, files, look, probing, provide};
 use crate::executor::{End, ExecutorError, Handle, Phase};
 use crate::model::status::Reason;
 
@@ -17,12 +17,14 @@ pub(super) async fn stop(inner: &Arc<Inner>, handle: &Handle) -> Result<End, Exe
     let id = entry.pod.id.clone();
     let _busy = Busy::with(inner, &id);
     let running = |entry: &Entry| -> Vec<Part> { entry.pod.parts().filter(|part| part.at.runs()).cloned().collect() };
-    let all: Vec<String> = entry.pod.parts().map(|part| part.at.id.clone()).collect();
-    let stops = each(all, |id| {
-        let inner = inner.clone();
+    // From here on nothing of it is probed: what is told to end need not answer.
+    inner.table.lock().probing.rest(handle);
+    let all: Vec<Part> = entry.pod.parts().cloned().collect();
+    let stops = each(all, |part| {
+        let (inner, handle) = (inner.clone(), handle.clone());
         let grace = entry.pod.grace;
         async move {
-            match inner.client.stop(&id, grace).await {
+            match probing::stop(&inner, &handle, &part, grace).await {
                 // One that was never started cannot be stopped, and need not be.
                 Err(ApiError::Refused(..)) | Ok(()) => Ok(()),
                 Err(why) => Err(why),
@@ -41,6 +43,9 @@ pub(super) async fn stop(inner: &Arc<Inner>, handle: &Handle) -> Result<End, Exe
         }
     };
     let (stopped, ()) = tokio::join!(stops, mark);
+    if stopped.is_err() {
+        inner.table.lock().probing.wake(handle);
+    }
     stopped.map_err(error)?;
     for kill in [true, false] {
         let Some(instance) = look::one(inner, &id, handle).await.map_err(error)? else { return Ok(gone(inner)) };
@@ -68,7 +73,7 @@ pub(super) async fn stop(inner: &Arc<Inner>, handle: &Handle) -> Result<End, Exe
 }
 
 /// All of them at the same time; the first failure speaks for all, when all are done.
-async fn each<F>(ids: Vec<String>, call: impl Fn(String) -> F) -> Result<(), ApiError>
+async fn each<T, F>(ids: Vec<T>, call: impl Fn(T) -> F) -> Result<(), ApiError>
 where
     F: Future<Output = Result<(), ApiError>>,
 {
@@ -101,7 +106,7 @@ pub(super) async fn remove(inner: &Arc<Inner>, handle: &Handle) -> Result<(), Ex
     }
     rest?;
     let mut state = inner.table.lock();
-    state.pods.remove(handle);
+    state.forget(handle);
     state.looked.insert(entry.pod.id.clone(), Looked { at_ns: inner.now_ns(), at: tokio::time::Instant::now() });
     Ok(())
 }

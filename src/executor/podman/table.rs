@@ -1,11 +1,13 @@
 //! The pods that this agent knows, and which workloads are being worked on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Inner;
 use super::observe::{Details, Pod};
+use super::probing::Probing;
 use crate::executor::Handle;
 use crate::model::id::WorkloadId;
 use crate::model::time::Wall;
@@ -71,6 +73,10 @@ pub(super) struct State {
     starting: BTreeSet<String>,
     /// The processes of containers can be seen from here.
     pub(super) sees_processes: bool,
+    /// What is probed.
+    pub(super) probing: Probing,
+    /// Where pods are reached from the device, if anywhere, while their own container (id, process) is this one.
+    pub(super) addresses: BTreeMap<Handle, ((String, i64), Option<IpAddr>)>,
 }
 
 /// When something was looked at, by both clocks.
@@ -88,9 +94,26 @@ impl State {
         self.starting.contains(container)
     }
 
+    /// Takes a pod out that is no more.
+    pub(super) fn forget(&mut self, handle: &Handle) -> Option<Entry> {
+        let entry = self.pods.remove(handle)?;
+        self.probing.forget(handle, &entry.pod);
+        self.addresses.remove(handle);
+        Some(entry)
+    }
+
+    pub(super) fn is_busy(&self, id: &WorkloadId) -> bool {
+        self.busy.contains(id)
+    }
+
+    /// Something was heard of a workload.
+    pub(super) fn hint(&mut self, id: WorkloadId) {
+        self.hints.insert(id);
+    }
+
     /// Takes a pod out that is gone; what is left of its containers is looked for.
     pub(super) fn take_gone(&mut self, handle: &Handle) -> Option<Entry> {
-        let entry = self.pods.remove(handle)?;
+        let entry = self.forget(handle)?;
         let containers = entry.pod.parts().map(|part| &part.at).chain(&entry.pod.infra).map(|at| at.id.clone());
         self.gone.extend(containers);
         let over = self.gone.len().saturating_sub(GONE_MAX);

@@ -71,6 +71,28 @@ pub struct Inspected {
     /// Podman's file for the runtime, with the environment in it.
     #[serde(rename = "OCIConfigPath")]
     pub oci_config_path: String,
+    /// Where it is reached.
+    pub network_settings: NetworkSettings,
+}
+
+/// Where a container is reached.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct NetworkSettings {
+    /// Its networks, by name; podman writes `null` for none.
+    pub networks: Option<BTreeMap<String, Network>>,
+}
+
+/// In one network.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Network {
+    /// IPv4; empty: none.
+    #[serde(rename = "IPAddress")]
+    pub address: String,
+    /// IPv6; empty: none.
+    #[serde(rename = "GlobalIPv6Address")]
+    pub address6: String,
 }
 
 /// How a container is, or ended.
@@ -84,6 +106,18 @@ pub struct InspectedState {
     pub error: String,
     /// RFC 3339.
     pub finished_at: String,
+    /// RFC 3339.
+    pub started_at: String,
+    /// Its first process; 0: none.
+    pub pid: i64,
+}
+
+impl InspectedState {
+    /// Seconds since 1970, as in [`Listed::started_at`].
+    #[must_use]
+    pub fn started_seconds(&self) -> i64 {
+        crate::model::time::Wall::parse_rfc3339(&self.started_at).map_or(0, |at| at.0.div_euclid(1000))
+    }
 }
 
 /// A line of `GET events`.

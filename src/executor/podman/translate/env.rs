@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Place;
 use super::fields;
-use crate::model::pod::{Container, EnvValue, PodJob, Referred};
+use crate::model::pod::{Container, EnvValue, EnvVar, PodJob, Referred};
 use crate::model::workload::Workload;
 
 /// Variables, which are also what `$(NAME)` may stand for.
@@ -99,6 +99,16 @@ pub(super) fn expand(text: &str, env: &Environment) -> Variable {
     }
     out.text.push_str(rest);
     out
+}
+
+/// A probe's command as Kubernetes reads it: `$(NAME)` stands for what is written in the manifest itself.
+pub(in crate::executor::podman) fn expand_written(command: &mut [String], container: &Container) {
+    let literal = |variable: &EnvVar| match &variable.value {
+        EnvValue::Literal(value) => Some((variable.name.clone(), Variable::open(value.clone()))),
+        _ => None,
+    };
+    let env: Environment = container.env.iter().filter_map(literal).collect();
+    command.iter_mut().for_each(|word| *word = expand(word, &env).text);
 }
 
 #[cfg(test)]

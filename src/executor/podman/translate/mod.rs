@@ -18,6 +18,7 @@ use serde_json::{Value as Json, json};
 
 use self::container::container_body;
 use self::env::environment;
+pub(in crate::executor::podman) use self::env::expand_written;
 use self::network::pod_body;
 use self::volumes::Made;
 use super::{cpu, labels};

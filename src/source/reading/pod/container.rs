@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::fields::{Fields, Report, as_written, text};
 use super::super::tree::{Node, Value, short};
-use super::{env, quantity, run_as, seccomp, shown, volume};
+use super::{env, probe, quantity, run_as, seccomp, shown, volume};
 use crate::model::pod::{Container, Port, PullPolicy, Resources, Security, Volume};
 
 pub(super) fn read(
@@ -13,6 +13,7 @@ pub(super) fn read(
     node: &Node,
     of_pod: &Security,
     volumes: &BTreeMap<String, Volume>,
+    init: bool,
 ) -> Option<Container> {
     let mut fields = Fields::of(report, path, node)?;
     let name = fields.text(report, "name").unwrap_or_default();
@@ -51,17 +52,14 @@ pub(super) fn read(
     env::read(report, &mut fields, &mut container);
     shown::warn(report, &words, &container);
     ports(report, &mut fields, &mut container);
+    probe::read(report, &mut fields, &mut container, init);
     container.resources = resources(report, &mut fields);
     volume::mounts(report, &mut fields, &mut container, volumes);
     fields.not_yet(
         report,
         &[
-            "lifecycle",
-            "livenessProbe",
-            "readinessProbe",
             "resizePolicy",
             "restartPolicy",
-            "startupProbe",
             "stdinOnce",
             "terminationMessagePath",
             "terminationMessagePolicy",

@@ -4,6 +4,7 @@ mod container;
 mod env;
 mod files;
 mod of_pod;
+mod probe;
 pub(crate) mod quantity;
 mod shown;
 mod volume;
@@ -63,7 +64,10 @@ pub(crate) fn read(report: &mut Report, path: &str, node: &Node) -> Option<PodSp
         let Some(list) = fields.list(report, field) else { continue };
         for (index, node) in list.iter().enumerate() {
             let path = format!("{list_path}[{index}]");
-            let Some(container) = container::read(report, &path, node, &security, &spec.volumes) else { continue };
+            let init = field == "initContainers";
+            let Some(container) = container::read(report, &path, node, &security, &spec.volumes, init) else {
+                continue;
+            };
             if !names.insert(container.name.clone()) {
                 report.error(node.at, format!("{path}.name: {:?} is used twice in this pod", container.name));
             }
