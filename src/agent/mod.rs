@@ -260,8 +260,10 @@ fn policy(config: &Config) -> Policy {
         host_network: remote.host_network,
         shell: remote.shell,
         ansible: remote.ansible,
+        mounts: remote.mounts,
         ours: vec![
             config.state.dir.clone(),
+            config.manifests.dir.clone(),
             config.control.socket.clone(),
             config.podman.socket.clone(),
             config.podman.rootless_socket.clone(),

@@ -117,6 +117,7 @@ impl World {
             host_network: false,
             shell: false,
             ansible: false,
+            mounts: true,
             ours: Vec::new(),
         };
         let setting = Setting {

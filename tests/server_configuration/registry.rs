@@ -100,6 +100,7 @@ fn setting(dir: &Path) -> Setting {
         host_network: true,
         shell: false,
         ansible: false,
+        mounts: true,
         ours: Vec::new(),
     };
     Setting { owner: "us".into(), device: "d".into(), pods_dir: dir.join("pods"), policy, rootless: false }
