@@ -25,6 +25,7 @@ mod kill;
 mod lifecycle;
 mod place;
 mod power;
+mod rootless;
 mod service;
 mod specs;
 mod unreachable;

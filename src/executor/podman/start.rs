@@ -71,10 +71,17 @@ fn failed(reason: Reason, message: String) -> ExecutorError {
 fn check_paths(inner: &Inner, workload: &Workload, blueprint: &Blueprint) -> Result<(), ExecutorError> {
     let policy = (workload.source == SourceKind::Flotta).then_some(&inner.setting.policy);
     for (path, kind) in &blueprint.host_paths {
+        let there = std::path::Path::new(path).exists();
         files::host_path(path, *kind, policy).map_err(|why| match why {
             HostPathError::Forbidden(why) => failed(Reason::ForbiddenByPolicy, why),
             HostPathError::Wrong(why) => failed(Reason::StartFailed, why),
         })?;
+        // What was made now is for those in the pod, and root there is that user here.
+        if let Some(user) = inner.user().filter(|_| !there)
+            && let Err(why) = user.own_path(path)
+        {
+            tracing::warn!(workload = %workload.id, path, %why, "a hostPath that was made stays root's");
+        }
     }
     Ok(())
 }
