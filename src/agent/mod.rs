@@ -25,6 +25,7 @@ use crate::model::problem::Problem;
 use crate::model::time::Wall;
 use crate::mqtt;
 use crate::mqtt::topics::Topics;
+use crate::node::mounts::Mounts;
 use crate::released::build_date;
 use crate::scheduler::Limits;
 use crate::source::manifests::{self, StoredManifests};
@@ -32,6 +33,7 @@ use crate::spec_hash::DeviceKey;
 use crate::state::{self, OpenError, Saver, StateDir};
 
 mod banner;
+mod claims;
 pub mod core;
 mod counters;
 mod endpoints;
@@ -139,7 +141,8 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let voice = Voice::new(topics, link.outlet(), board.clone(), numbers.clone());
 
     let (inputs, inbox) = mpsc::channel(INPUTS);
-    let executors = executors(config, &state, &device_id, &inputs);
+    let mounts = Mounts::new(policy(config));
+    let executors = executors(config, &state, &device_id, (&inputs, &mounts));
     let setting = core::Setting {
         limits: Limits { starts: config.workloads.max_operations, ..Limits::default() },
         policy: policy(config),
@@ -155,8 +158,9 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let server = server::Server::prepare(config, &state, &device_id, key, (&board, saver.hand(), before), &mut sources);
     let saves = saver.hand();
     let (commands, asked) = Commands::channel();
-    let reconcile = Loop::new(core, executors, intake.clone(), voice, saver, inputs.clone());
+    let reconcile = Loop::new(core, executors, intake.clone(), voice, saver, mounts.clone(), inputs.clone());
     let handle = reconcile.handle();
+    let mounting = vital.spawn("what mounts", mounts.run(board.clone()));
     let looping = vital.spawn("the reconcile loop", reconcile.run(inbox, asked, sources));
 
     let counters = Arc::new(counters::OfAgent::new(link.counted(), handle.clone(), server.counts()));
@@ -203,6 +207,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     watcher.abort();
     serving.abort();
     controlling.abort();
+    mounting.abort();
     server.end().await;
     let saver = looping.await;
     numbers.end();
@@ -219,7 +224,7 @@ fn executors(
     config: &Config,
     state: &StateDir,
     device_id: &str,
-    inputs: &mpsc::Sender<crate::scheduler::Input>,
+    (inputs, mounts): (&mpsc::Sender<crate::scheduler::Input>, &Mounts),
 ) -> BTreeMap<ExecutorId, Arc<dyn Executor>> {
     let (events, heard) = mpsc::channel(64);
     let env = BTreeMap::from([("DEVICE_ID".to_owned(), device_id.to_owned())]);
@@ -235,6 +240,7 @@ fn executors(
             device: device_id.to_owned(),
             pods_dir: state.pods(user.is_some()),
             policy: policy(config),
+            awaited: mounts.awaited(),
             user,
         };
         let (events, heard) = mpsc::channel(64);
@@ -272,6 +278,7 @@ fn policy(config: &Config) -> Policy {
         host_network: remote.host_network,
         shell: remote.shell,
         ansible: remote.ansible,
+        mounts: remote.mounts,
         ours: [
             config.state.dir.clone(),
             config.manifests.dir.clone(),

@@ -125,6 +125,7 @@ impl World {
             device: "device".into(),
             pods_dir: self.pods_dir.clone(),
             policy,
+            awaited: tokio::sync::watch::Sender::default().subscribe(),
             user: None,
         };
         self.agent = Some(Agent::start(Start {

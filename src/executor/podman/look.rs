@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::client::ApiError;
 use super::observe::{self, Detail, Part, Pod};
 use super::table::{Entry, Looked, REFUSED_AGAIN, State};
-use super::{Inner, cpu, files, labels, lost, sweep};
+use super::{Inner, cpu, files, labels, lost, paths, sweep};
 use crate::executor::{ExecutorError, ExecutorEvent, Handle, Instance, Quota};
 use crate::model::id::WorkloadId;
 use crate::model::status::Reason;
@@ -111,9 +111,14 @@ pub(super) fn instance(inner: &Inner, state: &State, handle: &Handle) -> Option<
         warnings,
         look: entry.look,
         quota: quota(inner, entry),
-        in_place: entry.pod.in_place() && entry.stopped.is_none(),
+        in_place: entry.pod.in_place() && entry.stopped.is_none() && !has_other_devices(&entry.pod),
         unready: Vec::new(),
     })
+}
+
+/// What is down of it was given devices that have other numbers by now. Those that run have them open.
+fn has_other_devices(pod: &Pod) -> bool {
+    pod.parts().filter(|part| !part.at.runs()).any(paths::has_other_devices)
 }
 
 /// Of what is there only the last end of each container is kept.

@@ -119,16 +119,7 @@ impl Mounts {
                 }
             }
             let awaited = Awaited::of(awaited);
-            // Unless something else is wanted by now: then the next round says it.
-            let still = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-            if *still == wanted {
-                self.awaited.send_if_modified(|before| {
-                    let changed = *before != awaited;
-                    *before = awaited;
-                    changed
-                });
-            }
-            drop(still);
+            self.tell(&wanted, awaited);
             board.set_problems(PART, problems);
             let idle = wanted.is_empty();
             tokio::select! {
@@ -139,6 +130,19 @@ impl Mounts {
             }
             tokio::time::sleep(QUIET).await;
         }
+    }
+
+    /// What is awaited now, unless something else is wanted by now: then the next round says it.
+    fn tell(&self, of: &[Wanted], awaited: Awaited) {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        if *wanted != of {
+            return;
+        }
+        self.awaited.send_if_modified(|before| {
+            let changed = *before != awaited;
+            *before = awaited;
+            changed
+        });
     }
 
     /// Mounts one unless it is there; why it is not.

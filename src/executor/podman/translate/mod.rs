@@ -18,6 +18,7 @@ use serde_json::{Value as Json, json};
 use self::container::container_body;
 use self::network::pod_body;
 use self::volumes::Made;
+pub use self::volumes::claim_volume;
 use super::{cpu, labels};
 use crate::model::pod::{HostPathType, PodJob, PullPolicy};
 use crate::model::workload::Workload;
@@ -51,6 +52,8 @@ pub struct Blueprint {
     pub pod: Json,
     /// Volumes of its own, removed with it.
     pub volumes: Vec<NewVolume>,
+    /// Volumes of claims, which outlive it: made if they are not there.
+    pub claims: Vec<NewVolume>,
     /// Files below [`Place::files`].
     pub files: Vec<NewFile>,
     /// Paths of the device that must be there, or are made.
@@ -68,6 +71,8 @@ pub struct NewVolume {
     pub name: String,
     /// The body of `volumes/create`.
     pub body: Json,
+    /// A limit on disk, in bytes, which not every podman can keep.
+    pub disk_limit: Option<u64>,
 }
 
 /// A file that is written.
@@ -120,7 +125,7 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
     let identity = identity(workload, place);
     let mut warnings = Vec::new();
 
-    let Made { volumes, files, host_paths } = volumes::volumes(&name, workload, job, place);
+    let Made { volumes, claims, files, host_paths } = volumes::volumes(&name, workload, job, place);
 
     let all = spec.init_containers.iter().map(|c| (true, c)).chain(spec.containers.iter().map(|c| (false, c)));
     let own: Vec<Option<u32>> = spec.containers.iter().map(|container| container.resources.cpu_limit_us).collect();
@@ -141,7 +146,7 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
             labels.insert(labels::CPU.into(), limit.to_string());
         }
         let body = container_body(&name, container, workload, job, place, quota, &labels, &mut warnings);
-        let body = volumes::mounted(body, container, &spec.volumes, place, &name);
+        let body = volumes::mounted(body, container, &spec.volumes, place, (&name, workload.id.namespace()));
         containers.push(NewContainer {
             name: container.name.clone(),
             init,
@@ -164,7 +169,7 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
         labels.insert(key.clone(), value.clone());
     }
     let pod = pod_body(&name, workload, job, &labels);
-    let mut blueprint = Blueprint { name, pod, volumes, files, host_paths, containers, warnings: Vec::new() };
+    let mut blueprint = Blueprint { name, pod, volumes, claims, files, host_paths, containers, warnings: Vec::new() };
     blueprint.warn(&warnings);
     blueprint
 }
