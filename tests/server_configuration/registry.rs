@@ -103,7 +103,14 @@ fn setting(dir: &Path) -> Setting {
         mounts: true,
         ours: Vec::new(),
     };
-    Setting { owner: "us".into(), device: "d".into(), pods_dir: dir.join("pods"), policy, user: None }
+    Setting {
+        owner: "us".into(),
+        device: "d".into(),
+        pods_dir: dir.join("pods"),
+        policy,
+        awaited: tokio::sync::watch::Sender::default().subscribe(),
+        user: None,
+    }
 }
 
 /// A workload of the server with these images and this auth file.
