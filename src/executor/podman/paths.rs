@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::observe::Part;
 use super::translate::Blueprint;
+use super::user::User;
 use super::waits::What;
 use super::{Inner, devices, files, labels};
 use crate::executor::ExecutorError;
@@ -44,8 +45,33 @@ pub(super) fn check(inner: &Inner, workload: &Workload, blueprint: &mut Blueprin
         found.insert(path.clone(), one(inner, workload, path, *kind)?);
     }
     inner.waits.forget(&workload.id);
+    if let Some(user) = inner.user() {
+        let shut = |(path, found): (&String, &Found)| shut_to(user, path, &found.real);
+        blueprint.warn(&found.iter().filter_map(shut).collect::<Vec<_>>());
+    }
     devices::give(blueprint, &found);
     Ok(())
+}
+
+/// Said of a device that a user's containers see and cannot open: they have none of that user's further groups.
+fn shut_to(user: User, path: &str, real: &Path) -> Option<String> {
+    device_at(real)?;
+    let is = fs::metadata(real).ok()?;
+    let mode = is.mode();
+    let opens = match (is.uid() == user.uid, is.gid() == user.gid) {
+        (true, _) => mode & 0o600 == 0o600,
+        (false, true) => mode & 0o060 == 0o060,
+        (false, false) => mode & 0o006 == 0o006,
+    };
+    (!opens).then(|| {
+        format!(
+            "the device {path} belongs to {}:{} with mode {:o}: rootless containers of user {} cannot open it for reading and writing; give it to that user by a udev rule (OWNER=, or MODE=\"0666\")",
+            is.uid(),
+            is.gid(),
+            mode & 0o7777,
+            user.uid
+        )
+    })
 }
 
 /// Checks the paths of those containers of a pod that is there already.
@@ -188,6 +214,12 @@ mod tests {
         }
         assert_eq!((of("new/dir", DirectoryOrCreate), of("new/file", FileOrCreate)), ("there", "there"));
         assert!(root.join("new/dir").is_dir() && root.join("new/file").is_file());
+        let null_of = |uid| shut_to(User { uid, gid: uid }, "/x", Path::new("/dev/null"));
+        assert_eq!((null_of(0), null_of(4_000_000)), (None, None));
+        assert_eq!(
+            shut_to(User { uid: 4_000_000, gid: 0 }, "/x", Path::new("/dev/loop-control")).is_some(),
+            Path::new("/dev/loop-control").exists()
+        );
         let null = host_path(&path("null"), Any, None).expect("there");
         assert_eq!(null, Found { real: "/dev/null".into(), device: Some((1, 3)) });
     }
