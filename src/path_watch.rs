@@ -19,29 +19,35 @@ const LINKS_MAX: usize = 16;
 /// Tells that something may have appeared.
 #[derive(Debug)]
 pub(crate) struct PathWatch {
-    /// `None`: the kernel gives no events.
-    fd: Option<AsyncFd<OwnedFd>>,
+    /// Opened when there is something to be watched; `None` within: the kernel gives no events.
+    fd: Option<Option<AsyncFd<OwnedFd>>>,
     watched: BTreeMap<PathBuf, i32>,
 }
 
 impl PathWatch {
-    /// Watches nothing yet. Needs a tokio runtime.
+    /// Watches nothing yet.
     pub fn new() -> PathWatch {
+        PathWatch { fd: None, watched: BTreeMap::new() }
+    }
+
+    fn open() -> Option<AsyncFd<OwnedFd>> {
         let opened = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
             .map_err(std::io::Error::from)
             .and_then(readable);
-        let fd = opened
-            .map_err(|why| {
-                tracing::warn!("the kernel gives no file events ({why}): paths that appear are noticed late")
-            })
-            .ok();
-        PathWatch { fd, watched: BTreeMap::new() }
+        let blind = |why: &std::io::Error| {
+            tracing::warn!("the kernel gives no file events ({why}): paths that appear are noticed late");
+        };
+        opened.inspect_err(blind).ok()
     }
 
-    /// From now on these, and no others. To be called before the look at them, so that nothing falls between the two.
+    /// From now on these, and no others. To be called before the look at them, so that nothing falls between the two. Needs a tokio
+    /// runtime.
     pub fn follow<'a>(&mut self, paths: impl IntoIterator<Item = &'a Path>) {
-        let Some(fd) = &self.fd else { return };
         let mut wanted: Vec<PathBuf> = paths.into_iter().flat_map(directories).collect();
+        if self.fd.is_none() && wanted.is_empty() {
+            return;
+        }
+        let Some(fd) = self.fd.get_or_insert_with(PathWatch::open) else { return };
         wanted.sort();
         wanted.dedup();
         wanted.truncate(WATCHES_MAX);
@@ -68,7 +74,7 @@ impl PathWatch {
 
     /// Something happened there. May be dropped and called again.
     pub async fn changed(&mut self) {
-        let Some(fd) = &self.fd else { return std::future::pending().await };
+        let Some(Some(fd)) = &self.fd else { return std::future::pending().await };
         loop {
             let Ok(mut ready) = fd.readable().await else { return std::future::pending().await };
             let mut buffer = [MaybeUninit::uninit(); 4096];
@@ -163,7 +169,7 @@ mod tests {
         std::os::unix::fs::symlink("../a/b/missing", root.join("a/link")).unwrap();
         assert_eq!(directories(&root.join("a/b/c/d")), [root.join("a/b")]);
         assert_eq!(directories(&root.join("a/link/x")), [root.join("a"), root.join("a/b")]);
-        assert_eq!(directories(&root.join("x")), [root.clone()]);
+        assert_eq!(directories(&root.join("x")), vec![root.clone()], "the directory itself");
         std::os::unix::fs::symlink("loop", root.join("loop")).unwrap();
         assert_eq!(directories(&root.join("loop")).len(), LINKS_MAX + 1, "a loop of links ends");
     }

@@ -139,16 +139,16 @@ mod tests {
 
     impl Executor for Store {
         fn list(&self) -> Call<'_, Vec<Instance>> {
-            unimplemented!()
+            Box::pin(async { Err(ExecutorError { reason: Reason::NotSupported, message: String::new() }) })
         }
         fn start(&self, _: SharedWorkload, _: Option<u32>) -> Call<'_, Instance> {
-            unimplemented!()
+            Box::pin(async { Err(ExecutorError { reason: Reason::NotSupported, message: String::new() }) })
         }
         fn stop(&self, _: Handle) -> Call<'_, End> {
-            unimplemented!()
+            Box::pin(async { Err(ExecutorError { reason: Reason::NotSupported, message: String::new() }) })
         }
         fn remove(&self, _: Handle) -> Call<'_, ()> {
-            unimplemented!()
+            Box::pin(async { Err(ExecutorError { reason: Reason::NotSupported, message: String::new() }) })
         }
         fn claims(&self) -> Call<'_, Vec<Claim>> {
             Box::pin(async {
