@@ -65,6 +65,9 @@ use crate::model::status::Reason;
 use crate::model::time::Wall;
 use crate::model::workload::{RestartPolicy, SharedWorkload};
 
+/// So long the removal of a claim waits for starts under way.
+const ALONE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// Tells the time of day.
 pub type Clock = Arc<dyn Fn() -> Wall + Send + Sync>;
 
@@ -210,7 +213,12 @@ impl Executor for PodmanExecutor {
 
     fn remove_claim(&self, namespace: String, name: String) -> Call<'_, ()> {
         Box::pin(async move {
-            let _alone = self.inner.claims.write().await;
+            // Starts wait behind whoever waits here: not for long.
+            let alone = tokio::time::timeout(ALONE, self.inner.claims.write()).await;
+            let _alone = alone.map_err(|_| ExecutorError {
+                reason: Reason::StopFailed,
+                message: "a pod is being started, which may use it: try again".into(),
+            })?;
             volumes::remove_claim(&self.inner, &namespace, &name).await
         })
     }

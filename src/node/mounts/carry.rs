@@ -41,7 +41,11 @@ pub(super) fn look(wish: &Wish, table: &Table) -> Facts {
             // Links below /dev lead to devices below /dev.
             Ok(is) if is.file_type().is_block_device() && real.starts_with("/dev") => {
                 let (major, minor) = (rustix::fs::major(is.rdev()), rustix::fs::minor(is.rdev()));
-                let elsewhere = table.of((major, minor)).map(|entry| entry.directory.clone());
+                let number = |path: &Path| {
+                    let rdev = fs::metadata(path).ok().filter(|is| is.file_type().is_block_device())?.rdev();
+                    Some((rustix::fs::major(rdev), rustix::fs::minor(rdev)))
+                };
+                let elsewhere = table.of((major, minor), number).map(|entry| entry.directory.clone());
                 Found::Device(real, elsewhere.filter(|_| mounted != Mounted::Something))
             }
             Ok(is) if is.is_dir() => Found::Directory(real),
@@ -97,16 +101,23 @@ pub(super) fn mount(wish: &Wish, facts: &Facts) -> Result<Option<Program>, Strin
             let from = open(real).map_err(|why| format!("{} cannot be opened: {why}", real.display()))?;
             let from = format!("/proc/self/fd/{}", from.as_raw_fd());
             let bind = MountFlags::BIND | MountFlags::REC;
-            sys_mount(&from, &through, "", flags & bind, None::<&std::ffi::CStr>).and_then(|()| {
-                // A bind takes its flags only afterwards.
-                mount_remount(directory, MountFlags::BIND | flags.difference(MountFlags::REC), c"")
-            })
+            sys_mount(&from, &through, "", flags & bind, None::<&std::ffi::CStr>)
+                .and_then(|()| restrict(directory, flags))
         }
         _ => return Err("what is to be mounted is gone again".into()),
     };
     done.map_err(|why| sentence(why, wish))?;
     tracing::info!(what = wish.mount.device, directory = %directory.display(), "mounted");
     Ok(None)
+}
+
+/// A bind takes its flags only afterwards; one that does not take them does not stay.
+fn restrict(directory: &Path, flags: MountFlags) -> Result<(), Errno> {
+    let top = open(directory)?;
+    let through = format!("/proc/self/fd/{}", top.as_raw_fd());
+    mount_remount(&through, MountFlags::BIND | flags.difference(MountFlags::REC), c"").inspect_err(|_| {
+        let _ = unmount(directory, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
+    })
 }
 
 fn with_kind(kind: Option<&str>, mount: impl Fn(&str) -> Result<(), Errno>) -> Result<(), Errno> {

@@ -64,8 +64,7 @@ impl Mounts {
     }
 
     /// From now on this is wanted. What is not there yet is awaited from here on.
-    pub fn want(&self, mut wanted: Vec<Wanted>) {
-        wanted.truncate(WISHES_MAX);
+    pub fn want(&self, wanted: Vec<Wanted>) {
         let mut now = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         if *now == wanted {
             return;
@@ -87,7 +86,12 @@ impl Mounts {
     /// What can be carried out, and why the rest cannot. Of two on the same directory the first one counts.
     fn wishes(&self, wanted: &[Wanted]) -> (Vec<Wish>, Vec<Problem>) {
         let (mut wishes, mut problems): (Vec<Wish>, Vec<Problem>) = (Vec::new(), Vec::new());
-        for wanted in wanted {
+        if let Some(last) = wanted.get(WISHES_MAX..).and_then(<[Wanted]>::last) {
+            let message =
+                format!("more than {WISHES_MAX} mounts: the last {} are not carried out", wanted.len() - WISHES_MAX);
+            problems.push(Problem::new(place(last.remote), message));
+        }
+        for wanted in wanted.iter().take(WISHES_MAX) {
             let place = place(wanted.remote);
             match Wish::read(wanted, &self.policy) {
                 Ok(wish) if wishes.iter().any(|other| other.directory == wish.directory) => {

@@ -42,9 +42,9 @@ pub(super) fn name_under_labels(report: &mut Report, metadata: &mut Metadata) {
 
 /// What is mounted where, in the words of `/etc/fstab`.
 fn mounts(report: &mut Report, spec: &mut Fields<'_>) -> Vec<Mount> {
-    let path = spec.name("mounts");
-    let mut found = Vec::new();
-    for (index, node) in spec.list(report, "mounts").unwrap_or_default().iter().take(MAX_MOUNTS).enumerate() {
+    let (path, mut found) = (spec.name("mounts"), Vec::new());
+    let Some(list) = spec.take("mounts") else { return found };
+    for (index, node) in items(report, &path, list, MAX_MOUNTS).iter().enumerate() {
         let Some(mut one) = Fields::of(report, &format!("{path}[{index}]"), node) else { continue };
         let mut text = |field| one.text(report, field).unwrap_or_default();
         let mount = Mount {
