@@ -38,6 +38,7 @@ pub mod mqtt;
 mod named;
 pub mod node;
 mod outbound;
+mod path_watch;
 pub mod probes;
 mod readiness;
 mod released;

@@ -1,4 +1,4 @@
-//! Waiting for a file descriptor that the kernel makes readable: pidfds, inotify.
+//! Waiting for a file descriptor that the kernel makes readable: pidfds, inotify; or tells an exception on.
 
 use std::os::fd::OwnedFd;
 
@@ -15,4 +15,16 @@ use tokio::io::unix::AsyncFd;
 )]
 pub(crate) fn readable(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(fd, Interest::READABLE)
+}
+
+/// The same, for files of the kernel's that tell a change as an exception: `/proc/self/mountinfo`.
+///
+/// # Errors
+/// As [`readable`].
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for types that may change their descriptor; an OwnedFd never does"
+)]
+pub(crate) fn exceptional(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, Interest::PRIORITY)
 }

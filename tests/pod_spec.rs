@@ -234,8 +234,12 @@ const REFUSED: &[(&str, &[&str])] = &[
         &["volumes[0].nfs: is not carried out yet"],
     ),
     (
-        "volumes: [ { name: v, persistentVolumeClaim: { claimName: p } } ], containers: [ { name: c, image: i } ]",
-        &["persistentVolumeClaim"],
+        "volumes: [ { name: v, persistentVolumeClaim: { claimName: P_1 } } ], containers: [ { name: c, image: i } ]",
+        &["persistentVolumeClaim.claimName", "P_1"],
+    ),
+    (
+        "volumes: [ { name: v, persistentVolumeClaim: { claimName: p } } ], containers: [ { name: c, image: i, volumeMounts: [ { name: v, mountPath: /a, subPath: x } ] } ]",
+        &["volumeMounts[0].subPath", "volume of its own"],
     ),
     ("volumes: [ { name: v, configMap: {} } ], containers: [ { name: c, image: i } ]", &["configMap.name: is missing"]),
     (
@@ -296,8 +300,8 @@ fn what_is_not_carried_out_yet_is_a_warning_by_its_field() {
         ("containers: [ { name: c, image: i } ], securityContext: { fsGroup: 3 }", "securityContext.fsGroup"),
         ("containers: [ { name: c, image: i } ], imagePullSecrets: [ { name: x } ]", "imagePullSecrets"),
         (
-            "volumes: [ { name: v, emptyDir: { sizeLimit: 1Mi } } ], containers: [ { name: c, image: i } ]",
-            "emptyDir.sizeLimit",
+            "volumes: [ { name: v, emptyDir: { medium: HugePages } } ], containers: [ { name: c, image: i } ]",
+            "emptyDir.medium",
         ),
     ];
     for (spec, field) in cases {
@@ -306,4 +310,14 @@ fn what_is_not_carried_out_yet_is_a_warning_by_its_field() {
         let said = workload.warnings.join("\n");
         assert!(said.contains(field) && said.contains("a.yaml:4:"), "{spec}: {said}");
     }
+}
+
+#[test]
+fn a_claims_volume_is_its_namespaces_and_its_own_and_of_no_pod() {
+    use flotta_agent::executor::podman::translate::claim_volume;
+    assert_eq!(claim_volume("default", "db"), "default_db");
+    // Neither a namespace nor a name can have an underscore in it.
+    let all = [("a", "b-c"), ("a-b", "c"), ("a.b", "c"), ("a", "b.c"), ("a-b-c", "x")];
+    let names: std::collections::BTreeSet<String> = all.iter().map(|(of, name)| claim_volume(of, name)).collect();
+    assert_eq!(names.len(), all.len(), "{names:?}");
 }

@@ -313,3 +313,79 @@ fn one_executor_that_hangs_holds_up_no_other() {
         reconciler.turn(&gates(), at(1)).steps.iter().map(|step| step.id.name().to_owned()).collect();
     assert_eq!(begun, ["a", "c"], "b waits for a, c for nobody");
 }
+
+#[test]
+fn a_start_that_waits_for_a_volume_is_ready_and_no_failure_and_is_tried_when_told_or_after_ten_minutes() {
+    let mut device =
+        Device::with(workload("open", None, RestartPolicy::Always), instance(Phase::Running, 1, Quota::Fixed));
+    device.turn(1_000);
+    device.hear(1_500, Input::Told(PODMAN, ExecutorEvent::Gone(id(), Handle("h1".into()))));
+    let mut now = 2_000;
+    for _ in 0..5 {
+        let output = device.turn(now);
+        assert!(matches!(only(&output).action, StepAction::Start(..)), "{output:?}");
+        device.failed(now, only(&output), Reason::VolumeWait);
+        let waiting = device.turn(now);
+        assert!(waiting.steps.is_empty() && waiting.wake == Some(Mono(now + 600_000)), "{waiting:?}");
+        assert_eq!((device.says().state, device.says().reason), (State::Ready, Reason::VolumeWait));
+        assert_eq!(device.says().message, "podman said something");
+        now += 60_000;
+        assert!(device.turn(now).steps.is_empty(), "it waits until it is told");
+        device.hear(now, Input::Told(PODMAN, ExecutorEvent::Retry(id())));
+    }
+    let output = device.turn(now);
+    device.failed(now, only(&output), Reason::VolumeWait);
+    device.turn(now);
+    assert!(matches!(only(&device.turn(now + 600_000)).action, StepAction::Start(..)), "the net");
+    // A failure after all that is the first one.
+    let output = device.turn(now + 600_000);
+    assert!(output.steps.is_empty());
+}
+
+#[test]
+fn a_volume_that_came_while_its_start_was_on_its_way_back_is_not_waited_for() {
+    for resumed in [false, true] {
+        let ended = Phase::Ended(end(1_000, 1));
+        let mut device =
+            Device::with(workload("open", None, RestartPolicy::Always), instance(Phase::Running, 1, Quota::Fixed));
+        device.turn(1_000);
+        let mut now = 2_000;
+        if resumed {
+            device.hear(now, Input::Told(PODMAN, ExecutorEvent::Changed(instance(ended, 2, Quota::Fixed))));
+            device.turn(now);
+            now += RETRY_MS;
+        } else {
+            device.hear(1_500, Input::Told(PODMAN, ExecutorEvent::Gone(id(), Handle("h1".into()))));
+        }
+        let output = device.turn(now);
+        assert_eq!(matches!(only(&output).action, StepAction::Resume(..)), resumed, "{output:?}");
+        device.hear(now + 1, Input::Told(PODMAN, ExecutorEvent::Retry(id())));
+        device.failed(now + 2, only(&output), Reason::VolumeWait);
+        let again = device.turn(now + 2);
+        assert_eq!(matches!(only(&again).action, StepAction::Resume(..)), resumed, "{again:?}");
+    }
+}
+
+#[test]
+fn a_container_that_waits_for_its_device_stops_no_other_one_of_its_pod() {
+    let mut device =
+        Device::with(workload("open", None, RestartPolicy::Always), instance(degraded(1_000), 1, Quota::InForce(None)));
+    device.turn(1_000);
+    let output = device.turn(1_000 + RETRY_MS);
+    assert!(matches!(only(&output).action, StepAction::Resume(..)), "{output:?}");
+    let now = 2_000 + RETRY_MS;
+    device.failed(now, only(&output), Reason::VolumeWait);
+    assert!(device.turn(now).steps.is_empty());
+    assert_eq!((device.says().state, device.says().reason), (State::Degraded, Reason::ContainerDown));
+    assert!(device.says().message.starts_with("podman said something; "), "{}", device.says().message);
+    // The net, and then the word: in place each time.
+    for later in [now + 600_000, now + 600_001] {
+        if later > now + 600_000 {
+            device.hear(later, Input::Told(PODMAN, ExecutorEvent::Retry(id())));
+        }
+        let output = device.turn(later);
+        assert!(matches!(only(&output).action, StepAction::Resume(..)), "{output:?}");
+        device.failed(later, only(&output), Reason::VolumeWait);
+        device.turn(later);
+    }
+}

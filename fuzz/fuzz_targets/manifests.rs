@@ -50,6 +50,7 @@ fn is_carried_out(workload: &Workload) {
         host_network: false,
         shell: false,
         ansible: false,
+        mounts: true,
         ours: vec!["/var/lib/flotta-agent".into()],
     };
     if let Err(why) = policy.check(workload) {

@@ -15,6 +15,7 @@ use crate::executor::ExecutorId;
 use crate::gates::{Gates, StoredTruths};
 use crate::model::command::Command;
 use crate::model::desired::Desired;
+use crate::model::mount::Wanted;
 use crate::model::policy::Policy;
 use crate::model::problem::Problem;
 use crate::model::status::ProfileStatus;
@@ -25,6 +26,8 @@ use crate::scheduler::{Input, Limits, Output, Reconciler};
 use crate::source::flotta::desired::StoredConfiguration;
 use crate::source::manifests::StoredManifests;
 use crate::source::{flotta, manifests, merge};
+
+use super::claims::Kept;
 
 /// What the mind is made with.
 #[derive(Clone, Debug)]
@@ -149,6 +152,7 @@ pub struct Core {
     policy: Policy,
     of_manifests: Desired,
     of_flotta: Desired,
+    heard_of_server: bool,
     saves: Vec<Save>,
 }
 
@@ -162,7 +166,8 @@ impl Core {
             .with_clock_from(clock_from)
             .with_seed(seed);
         reconciler.start_seq(recalled.last_event);
-        Core { reconciler, policy, of_manifests: Desired::default(), of_flotta: Desired::default(), saves: Vec::new() }
+        let (of_manifests, of_flotta) = (Desired::default(), Desired::default());
+        Core { reconciler, policy, of_manifests, of_flotta, heard_of_server: false, saves: Vec::new() }
     }
 
     /// What it is made around, to be looked at.
@@ -185,6 +190,7 @@ impl Core {
             }
             News::Flotta(update) => {
                 self.of_flotta.clone_from(&update.desired);
+                self.heard_of_server = true;
                 self.saves.push(Save::Flotta(update.stored.clone()));
             }
         }
@@ -195,6 +201,29 @@ impl Core {
         let problems = desired.problems.clone();
         self.reconciler.handle(Input::Desired(Box::new(desired)), now);
         Applied { problems, profiles }
+    }
+
+    /// What the sources want mounted on the device, the device's own manifests first.
+    #[must_use]
+    pub fn mounts(&self) -> Vec<Wanted> {
+        let of = |desired: &Desired, remote| -> Vec<Wanted> {
+            desired.mounts.iter().map(|mount| Wanted { mount: mount.clone(), remote }).collect()
+        };
+        [of(&self.of_manifests, false), of(&self.of_flotta, true)].concat()
+    }
+
+    /// Which claims somebody refers to, also those of workloads that are not carried out.
+    #[must_use]
+    pub fn claims(&self) -> Kept {
+        let of = |desired: &'_ Desired| desired.workloads.values().cloned().collect::<Vec<_>>();
+        let all = [of(&self.of_manifests), of(&self.of_flotta)].concat();
+        Kept::of(all.iter().map(AsRef::as_ref))
+    }
+
+    /// Whether the server's wishes are known, of now or of before a restart.
+    #[must_use]
+    pub fn knows_server(&self) -> bool {
+        self.heard_of_server
     }
 
     /// Carries out what a person asks for. What has to be stored before it is answered, and the answer.

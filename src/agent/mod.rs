@@ -26,6 +26,7 @@ use crate::model::problem::Problem;
 use crate::model::time::Wall;
 use crate::mqtt;
 use crate::mqtt::topics::Topics;
+use crate::node::mounts::Mounts;
 use crate::released::build_date;
 use crate::scheduler::Limits;
 use crate::source::manifests::{self, StoredManifests};
@@ -33,6 +34,7 @@ use crate::spec_hash::DeviceKey;
 use crate::state::{self, OpenError, Saver, StateDir};
 
 mod banner;
+mod claims;
 pub mod core;
 mod counters;
 mod endpoints;
@@ -143,7 +145,8 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
 
     let (inputs, inbox) = mpsc::channel(INPUTS);
     let probes = Arc::default();
-    let executors = executors(config, &state, &device_id, &inputs, &probes);
+    let mounts = Mounts::new(policy(config));
+    let executors = executors(config, &state, &device_id, (&inputs, &mounts), &probes);
     let setting = core::Setting {
         limits: Limits { starts: config.workloads.max_operations, ..Limits::default() },
         policy: policy(config),
@@ -159,8 +162,9 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let server = server::Server::prepare(config, &state, &device_id, key, (&board, saver.hand(), before), &mut sources);
     let saves = saver.hand();
     let (commands, asked) = Commands::channel();
-    let reconcile = Loop::new(core, executors, intake.clone(), voice, saver, inputs.clone());
+    let reconcile = Loop::new(core, executors, intake.clone(), voice, saver, mounts.clone(), inputs.clone());
     let handle = reconcile.handle();
+    let mounting = vital.spawn("what mounts", mounts.run(board.clone()));
     let looping = vital.spawn("the reconcile loop", reconcile.run(inbox, asked, sources));
 
     let counters = Arc::new(counters::OfAgent::new(link.counted(), handle.clone(), server.counts(), probes));
@@ -207,6 +211,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     watcher.abort();
     serving.abort();
     controlling.abort();
+    mounting.abort();
     server.end().await;
     let saver = looping.await;
     numbers.end();
@@ -223,7 +228,7 @@ fn executors(
     config: &Config,
     state: &StateDir,
     device_id: &str,
-    inputs: &mpsc::Sender<crate::scheduler::Input>,
+    (inputs, mounts): (&mpsc::Sender<crate::scheduler::Input>, &Mounts),
     probes: &Arc<crate::probes::Counts>,
 ) -> BTreeMap<ExecutorId, Arc<dyn Executor>> {
     let (events, heard) = mpsc::channel(64);
@@ -241,6 +246,7 @@ fn executors(
             pods_dir: state.pods(user.is_some()),
             runtime_dir: config.podman.runtime_dir.clone(),
             policy: policy(config),
+            awaited: mounts.awaited(),
             user,
             shim: config.shim.clone(),
             probes: probes.clone(),
@@ -287,11 +293,17 @@ fn policy(config: &Config) -> Policy {
         host_network: remote.host_network,
         shell: remote.shell,
         ansible: remote.ansible,
-        ours: [config.state.dir.clone(), config.control.socket.clone(), config.podman.socket.clone()]
-            .into_iter()
-            .chain(user_socket)
-            .chain(runtime_dirs(config).into_iter().map(|(_, dir)| dir))
-            .collect(),
+        mounts: remote.mounts,
+        ours: [
+            config.state.dir.clone(),
+            config.manifests.dir.clone(),
+            config.control.socket.clone(),
+            config.podman.socket.clone(),
+        ]
+        .into_iter()
+        .chain(user_socket)
+        .chain(runtime_dirs(config).into_iter().map(|(_, dir)| dir))
+        .collect(),
     }
 }
 

@@ -10,13 +10,16 @@ use crate::clock::{self, Alarm, Steps};
 use crate::commands::Asked;
 use crate::executor::{Executor, ExecutorError, ExecutorEvent, ExecutorId};
 use crate::intake::Intake;
+use crate::model::command::Command;
 use crate::model::status::Reason;
 use crate::model::time::Mono;
+use crate::node::mounts::Mounts;
 use crate::scheduler::Input;
 use crate::scheduler::plan::{Step, StepAction};
 use crate::scheduler::reconciler::Outcome;
 use crate::state::{Counts, Saver};
 
+use super::claims;
 use super::core::{Core, News, Save};
 use super::memory::Memory;
 use super::signals;
@@ -76,6 +79,7 @@ pub(super) struct Loop {
     voice: Voice,
     saver: Saver,
     spaced: Spaced,
+    mounts: Arc<Mounts>,
     inputs: mpsc::Sender<Input>,
     listing: BTreeSet<ExecutorId>,
     saved: watch::Sender<Counts>,
@@ -90,6 +94,7 @@ impl Loop {
         intake: Arc<Intake>,
         voice: Voice,
         saver: Saver,
+        mounts: Arc<Mounts>,
         inputs: mpsc::Sender<Input>,
     ) -> Loop {
         Loop {
@@ -99,6 +104,7 @@ impl Loop {
             voice,
             saver,
             spaced: Spaced::default(),
+            mounts,
             inputs,
             listing: BTreeSet::new(),
             saved: watch::Sender::default(),
@@ -169,7 +175,7 @@ impl Loop {
                     }
                 }
                 news = sources.next() => self.wish(&news, &sources),
-                Some(asked) = asked.recv() => self.carry_out(asked),
+                Some(asked) = asked.recv() => self.carry_out(asked, &sources),
                 () = self.voice.board.changed.notified() => self.voice.device(clock::now()),
                 Some(end) = self.ends.1.recv() => {
                     ending = Some((end.stop, clock::mono().plus(end.grace)));
@@ -194,12 +200,25 @@ impl Loop {
 
     fn wish(&mut self, news: &News, sources: &Sources) {
         let applied = self.core.wish(news, &mut self.intake.gates(), clock::now());
+        // Before anything is started that waits for one of them.
+        self.mounts.want(self.core.mounts());
         self.voice.keep_profiles(&applied.profiles);
         self.voice.board.set_problems("manifests", applied.problems);
         sources.applied(news);
     }
 
-    fn carry_out(&mut self, Asked { command, answer }: Asked) {
+    fn carry_out(&mut self, Asked { command, answer }: Asked, sources: &Sources) {
+        if let Command::CollectVolumes { dry_run } = command {
+            let known = self.core.knows_server() || !sources.has_server();
+            let (executors, kept) = (self.executors.clone(), self.core.claims());
+            tokio::spawn(async move {
+                let said =
+                    if known { claims::collect(&executors, &kept, dry_run).await } else { Err(claims::UNKNOWN.into()) };
+                // Who asked may have gone: what was done is in the log.
+                let _ = answer.send(said);
+            });
+            return;
+        }
         let (save, result) = self.core.command(&command, &self.intake.gates(), clock::now());
         tracing::debug!(?command, "{}", result.as_ref().unwrap_or_else(|why| why));
         self.voice.board.set_locked(self.core.reconciler().lock().is_some());

@@ -30,6 +30,11 @@ impl Sources {
         self.applied.subscribe()
     }
 
+    /// There is a server among them.
+    pub fn has_server(&self) -> bool {
+        self.flotta.is_some()
+    }
+
     /// What is known before anything is waited for.
     pub fn first(&mut self) -> Vec<News> {
         std::mem::take(&mut self.first)

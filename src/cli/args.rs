@@ -98,6 +98,15 @@ enum Command {
     /// Tell a workload what to do
     #[command(subcommand)]
     Workload(WorkloadCommand),
+    /// Remove what nobody needs any more: the content of claims that no workload refers to
+    Gc {
+        /// Volumes of persistentVolumeClaims, for good
+        #[arg(long, required = true)]
+        volumes: bool,
+        /// Only show what would be removed
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Write a completion script for a shell
     Completions {
         /// For which shell
@@ -219,6 +228,11 @@ pub enum ClientCommand {
         /// As written.
         workload: String,
     },
+    /// `gc --volumes`
+    CollectVolumes {
+        /// Nothing is removed.
+        dry_run: bool,
+    },
     /// `completions`
     Completions {
         /// For which shell.
@@ -250,6 +264,7 @@ impl Cli {
             Command::Host(HostCommand::Lock { keep }) => ClientCommand::HostLock { keep },
             Command::Host(HostCommand::Unlock) => ClientCommand::HostUnlock,
             Command::Workload(WorkloadCommand::Run { workload }) => ClientCommand::WorkloadRun { workload },
+            Command::Gc { dry_run, .. } => ClientCommand::CollectVolumes { dry_run },
             Command::Completions { shell } => ClientCommand::Completions { shell },
             Command::Man => ClientCommand::Man,
         };

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Trouble;
 use super::socket;
-use super::text::line;
+use super::text::{line, lines};
 
 /// One agent, at the first of a few places where it answers.
 pub(super) struct Agent {
@@ -62,7 +62,7 @@ impl Agent {
     pub(super) async fn command(&self, verb: &str, value: &Value) -> Result<String, Trouble> {
         let answer = self.posted(&format!("/api/v1/commands/{verb}"), value, COMMAND).await?;
         let answer: Value = serde_json::from_slice(&answer).unwrap_or_default();
-        answer.get("message").and_then(Value::as_str).map(line).ok_or_else(|| {
+        answer.get("message").and_then(Value::as_str).map(lines).ok_or_else(|| {
             Trouble::Wrong("what answers there is not an agent of this version: it does not say what it did".into())
         })
     }

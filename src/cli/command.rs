@@ -1,4 +1,4 @@
-//! `host lock`, `host unlock`, `workload run`: what a person asks of the agent on this device, over its unix socket.
+//! `host lock`, `host unlock`, `workload run`, `gc`: what a person asks of the agent on this device, over its unix socket.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -85,7 +85,7 @@ enum Trouble {
     Output(#[from] std::io::Error),
 }
 
-/// Carries out a command that needs no agent of its own: `status`, `why`, `metric set`, `host`, `workload`,
+/// Carries out a command that needs no agent of its own: `status`, `why`, `metric set`, `host`, `workload`, `gc`,
 /// `completions`, `man`.
 pub fn run_client(
     command: &ClientCommand,
@@ -132,6 +132,9 @@ async fn carry_out(
         ClientCommand::HostUnlock => command::give(settings, "unlock", &json!({}), out).await,
         ClientCommand::WorkloadRun { workload } => {
             command::give(settings, "run", &json!({ "workload": workload }), out).await
+        }
+        ClientCommand::CollectVolumes { dry_run } => {
+            command::give(settings, "gc", &json!({ "volumes": true, "dry_run": dry_run }), out).await
         }
         ClientCommand::Completions { shell } => Ok(out.write_all(&args::completions(*shell))?),
         ClientCommand::Man => Ok(out.write_all(&args::man()?)?),

@@ -381,6 +381,13 @@ pub const KEYS: &[Key] = &[
         put!(remote.ansible, boolean),
     ),
     key(
+        "remote.mounts",
+        "boolean",
+        Is("true"),
+        "Whether what the server's `configuration.mounts` asks for is mounted (as root, with `nosuid,nodev`, never over the system's own directories): server-configuration.md.",
+        put!(remote.mounts, boolean),
+    ),
+    key(
         "remote.on_removal",
         "`leave` or `stop`",
         Is("stop"),

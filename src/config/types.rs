@@ -233,6 +233,8 @@ pub struct Remote {
     pub shell: bool,
     /// `remote.ansible`.
     pub ansible: bool,
+    /// `remote.mounts`: what the server's configuration wants mounted is mounted.
+    pub mounts: bool,
     /// `remote.on_removal`: when the server no longer knows this device.
     pub on_removal: OnEnd,
     /// `remote.namespace`: the server's namespace that the device asks to be in.
@@ -309,6 +311,7 @@ impl Config {
                 host_network: false,
                 shell: false,
                 ansible: false,
+                mounts: false,
                 on_removal: OnEnd::Stop,
                 namespace: "default".into(),
             },

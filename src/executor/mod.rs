@@ -128,6 +128,17 @@ pub struct Down {
     pub end: End,
 }
 
+/// A claim whose content is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What it takes on disk, where that was quick to find out.
+    pub bytes: Option<u64>,
+}
+
 /// How an instance, or a part of it, ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct End {
@@ -202,6 +213,16 @@ pub trait Executor: Send + Sync + 'static {
     /// Asks it to end, in its grace period, then ends it. Returns its end, when nothing of it runs any more; of one that has
     /// ended already, at once.
     fn stop(&self, handle: Handle) -> Call<'_, End>;
+
+    /// Claims whose content is kept here, whoever uses them. [`crate::model::pod::Volume::Claim`]
+    fn claims(&self) -> Call<'_, Vec<Claim>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Removes the content of a claim for good, unless something uses it.
+    fn remove_claim(&self, namespace: String, name: String) -> Call<'_, ()> {
+        Box::pin(async move { Err(unsupported(format!("the claim {namespace}/{name} is not kept here"))) })
+    }
 
     /// Forgets an ended instance and what it left on the device (its output too). Of one that is gone: fine.
     fn remove(&self, handle: Handle) -> Call<'_, ()>;

@@ -1,4 +1,4 @@
-//! `POST /api/v1/commands/{lock,unlock,run}`: what a person asks for. Only whoever may open the unix socket is answered.
+//! `POST /api/v1/commands/{lock,unlock,run,gc}`: what a person asks for. Only whoever may open the unix socket is answered.
 
 use std::time::Duration;
 
@@ -47,6 +47,15 @@ struct Unlock {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Collect {
+    #[serde(default)]
+    volumes: bool,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Run {
     workload: String,
 }
@@ -55,7 +64,7 @@ struct Run {
 pub(super) async fn elsewhere(State(shared): State<Shared>, _: Request) -> Response {
     shared.intake.refuse("command_over_tcp");
     let why = format!(
-        "commands are taken over the unix socket {} only: flotta-agent host lock, host unlock and workload run use it",
+        "commands are taken over the unix socket {} only: flotta-agent host lock, host unlock, workload run and gc use it",
         shared.socket.display()
     );
     refusal((StatusCode::FORBIDDEN, why))
@@ -87,8 +96,8 @@ pub(super) async fn command(
 impl Control {
     /// What was done, for the log and for who asked.
     async fn carry_out(&self, method: &Method, verb: &str, body: Body) -> Result<(String, String), Refused> {
-        if !["lock", "unlock", "run"].contains(&verb) {
-            let why = format!("no command {verb:?}; there are lock, unlock and run");
+        if !["lock", "unlock", "run", "gc"].contains(&verb) {
+            let why = format!("no command {verb:?}; there are lock, unlock, run and gc");
             return Err((StatusCode::NOT_FOUND, why));
         }
         if method != Method::POST {
@@ -98,7 +107,7 @@ impl Control {
         let what = match &command {
             Command::Run(id) => format!("run {id}"),
             Command::Lock { keep: true } => "lock, keep".into(),
-            Command::Lock { keep: false } | Command::Unlock => verb.to_owned(),
+            Command::Lock { keep: false } | Command::Unlock | Command::CollectVolumes { .. } => verb.to_owned(),
         };
         match tokio::time::timeout(ANSWER_DEADLINE, self.commands.ask(command)).await {
             Ok(answer) => answer.map(|message| (what, message)).map_err(|why| (StatusCode::CONFLICT, why)),
@@ -116,6 +125,7 @@ impl Control {
         match verb {
             "lock" => object(body, r#"{"keep":true}, or nothing"#).map(|Lock { keep }| Command::Lock { keep }),
             "unlock" => object(body, "nothing").map(|Unlock {}| Command::Unlock),
+            "gc" => self.collect(&object(body, r#"{"volumes":true}, with "dry_run":true to be told only"#)?),
             _ => {
                 let Run { workload } = object(body, r#"{"workload":"default/name"}"#)?;
                 self.run(&workload)
@@ -123,13 +133,26 @@ impl Control {
         }
     }
 
-    fn run(&self, wanted: &str) -> Result<Command, Refused> {
-        let board = &self.shared.board;
-        if !board.is_planned() {
-            let why = "the agent has just started and does not know its workloads yet; try again";
-            return Err((StatusCode::SERVICE_UNAVAILABLE, why.into()));
+    fn collect(&self, wanted: &Collect) -> Result<Command, Refused> {
+        if !wanted.volumes {
+            let why = r#"what is to be collected? the body is {"volumes":true}"#;
+            return Err((StatusCode::BAD_REQUEST, why.into()));
         }
-        let workloads = board.workloads();
+        self.knows_workloads()?;
+        Ok(Command::CollectVolumes { dry_run: wanted.dry_run })
+    }
+
+    fn knows_workloads(&self) -> Result<(), Refused> {
+        if self.shared.board.is_planned() {
+            return Ok(());
+        }
+        let why = "the agent has just started and does not know its workloads yet; try again";
+        Err((StatusCode::SERVICE_UNAVAILABLE, why.into()))
+    }
+
+    fn run(&self, wanted: &str) -> Result<Command, Refused> {
+        self.knows_workloads()?;
+        let workloads = self.shared.board.workloads();
         let found = named::find(&workloads, wanted).map_err(|why| (StatusCode::NOT_FOUND, why))?;
         found.id().map(Command::Run).map_err(|why| (StatusCode::NOT_FOUND, why))
     }

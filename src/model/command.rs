@@ -12,6 +12,11 @@ pub enum Command {
     },
     /// Gates and cron decide again.
     Unlock,
+    /// Remove the content of claims that no workload refers to, for good.
+    CollectVolumes {
+        /// Only say which.
+        dry_run: bool,
+    },
     /// Run this one now: once, if it has a schedule; again, if it has ended.
     Run(WorkloadId),
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::id::WorkloadId;
+use super::mount::Mount;
 use super::problem::Problem;
 use super::profile::ProfileSpec;
 use super::workload::SharedWorkload;
@@ -20,6 +21,8 @@ pub struct Desired {
     pub profiles_origin: Option<String>,
     /// The workloads that select this device.
     pub workloads: BTreeMap<WorkloadId, SharedWorkload>,
+    /// What is to be mounted on the device.
+    pub mounts: Vec<Mount>,
     /// What a person should mend.
     pub problems: Vec<Problem>,
 }

@@ -8,6 +8,7 @@ pub mod desired;
 pub mod hidden;
 pub mod id;
 pub mod metric;
+pub mod mount;
 pub mod pod;
 pub mod policy;
 pub mod problem;

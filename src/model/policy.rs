@@ -32,12 +32,35 @@ pub struct Policy {
     pub shell: bool,
     /// `remote.ansible`.
     pub ansible: bool,
+    /// `remote.mounts`.
+    pub mounts: bool,
     /// Refused whatever `host_paths` says, beside [`NEVER`]: the agent's state, the container engines' sockets.
     pub ours: Vec<PathBuf>,
 }
 
-/// Paths that no remote workload gets, nor what is below them.
-pub const NEVER: [&str; 6] = ["/etc", "/proc", "/sys", "/dev", "/boot", "/root"];
+/// Paths that no remote workload gets, nor what is below them: settings, what root runs, what root is spoken to by, and what
+/// the containers of others are made of.
+pub const NEVER: [&str; 17] = [
+    "/etc",
+    "/proc",
+    "/sys",
+    "/dev",
+    "/boot",
+    "/root",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/run/dbus",
+    "/run/systemd",
+    "/var/lib/containers",
+    "/var/lib/docker",
+];
+/// Where beside [`NEVER`] nothing is mounted for a server: what root or a login obeys may be put there.
+const NO_MOUNT_POINT: [&str; 4] = ["/run", "/var/run", "/var/spool", "/tmp"];
 /// Where container engines listen: whoever reaches one is root.
 const SOCKETS: [&str; 6] =
     ["/run/podman", "/run/docker.sock", "/run/containerd", "/run/crio", "/var/run/docker.sock", "/var/run/podman"];
@@ -113,6 +136,22 @@ impl Policy {
         Ok(())
     }
 
+    /// Whether something may be mounted on a directory of the device for a server; symbolic links are the caller's to resolve.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn mount_point(&self, directory: &Path) -> Result<(), String> {
+        let never = NEVER.iter().chain(&SOCKETS).chain(&NO_MOUNT_POINT).map(Path::new);
+        match never_at(directory, never.chain(self.ours.iter().map(PathBuf::as_path))) {
+            Some(at) => Err(format!(
+                "nothing is mounted on {} for a server, nor on anything that hides {}",
+                directory.display(),
+                at.display()
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a path of the device may be mounted; symbolic links are the caller's to resolve.
     ///
     /// # Errors
@@ -120,8 +159,7 @@ impl Policy {
     pub fn host_path(&self, path: &Path) -> Result<(), String> {
         let what = format!("hostPath {}", path.display());
         let never = NEVER.iter().chain(&SOCKETS).map(Path::new).chain(self.ours.iter().map(PathBuf::as_path));
-        // At or below such a path, or above it: then it would be inside.
-        if let Some(at) = never.into_iter().find(|never| path.starts_with(never) || never.starts_with(path)) {
+        if let Some(at) = never_at(path, never) {
             return Err(format!(
                 "{what} is refused: no workload of a server gets {} (whatever remote.host_paths says)",
                 at.display()
@@ -139,6 +177,13 @@ impl Policy {
     }
 }
 
+/// A path that is always refused at, above or below this one.
+fn never_at<'a>(path: &Path, all: impl Iterator<Item = &'a Path>) -> Option<&'a Path> {
+    // Above it: then it would be inside.
+    let mut all = all;
+    all.find(|never| path.starts_with(never) || never.starts_with(path))
+}
+
 fn no(field: &str, key: &str) -> String {
     format!("{field} is refused for workloads of a server; to allow it, set {key} on the device")
 }
@@ -154,6 +199,7 @@ mod tests {
             host_network: false,
             shell: false,
             ansible: false,
+            mounts: true,
             ours: vec!["/var/lib/flotta-agent".into(), "/run/user/1000/podman/podman.sock".into()],
         }
     }
@@ -175,12 +221,34 @@ mod tests {
             "/run/podman/podman.sock",
             "/run/user/1000",
             "/var/run/docker.sock",
+            "/usr/bin",
+            "/usr",
+            "/lib/modules",
+            "/bin",
+            "/sbin/init",
+            "/lib64",
+            "/run/dbus/system_bus_socket",
+            "/run/systemd/private",
+            "/var/lib/containers/storage",
         ] {
             let refused = allowed.host_path(Path::new(path));
             assert!(refused.is_err_and(|why| why.contains(path) && why.contains("remote.host_paths")), "{path}");
         }
-        for path in ["/srv/data", "/etcetera", "/home/x", "/var/lib/other"] {
+        for path in ["/srv/data", "/etcetera", "/home/x", "/var/lib/other", "/library", "/run/udev", "/tmp/x"] {
             assert_eq!(allowed.host_path(Path::new(path)), Ok(()), "{path}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_mounted_for_a_server_over_what_the_device_lives_by() {
+        let policy = policy(HostPaths::Deny);
+        for path in
+            ["/", "/etc", "/usr/local", "/run/media", "/var", "/var/lib", "/var/lib/flotta-agent", "/tmp", "/dev/shm"]
+        {
+            assert!(policy.mount_point(Path::new(path)).is_err_and(|why| why.contains(path)), "{path}");
+        }
+        for path in ["/mnt/data", "/srv", "/media/usb", "/data", "/var/lib/other", "/home/user/data"] {
+            assert_eq!(policy.mount_point(Path::new(path)), Ok(()), "{path}");
         }
     }
 

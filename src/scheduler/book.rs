@@ -13,6 +13,8 @@ use std::time::Duration;
 
 /// A start that waits for something is tried again after this time even if nobody says that it is there.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// The same for what may be away for days (a device that is unplugged): each try is an event, and its executor looks more often.
+const VOLUME_WAIT_MAX: Duration = Duration::from_secs(600);
 /// After an operation that nobody answered, or an end that failed, the next try comes this much later; doubled each time …
 const SOON: Duration = Duration::from_secs(1);
 /// … up to this.
@@ -305,7 +307,8 @@ impl Book {
     /// What its start needs is on its way: no failure. [`crate::executor::ExecutorEvent::Retry`] ends the wait, and if that
     /// gets lost, the time.
     pub fn note_waiting(&mut self, reason: Reason, message: String, now: Now) {
-        let wait = if std::mem::take(&mut self.retry_heard) { Duration::ZERO } else { WAIT_MAX };
+        let most = if reason == Reason::VolumeWait { VOLUME_WAIT_MAX } else { WAIT_MAX };
+        let wait = if std::mem::take(&mut self.retry_heard) { Duration::ZERO } else { most };
         self.backoff.until = Some(now.mono.plus(wait));
         self.backoff.error = Some((reason, message));
         self.not_begun();

@@ -78,7 +78,8 @@ impl Situation<'_> {
 
     /// Starting it again in place was tried, and failed: a new one is needed.
     fn failed_in_place(&self) -> bool {
-        self.book.backoff.error.as_ref().is_some_and(|(reason, _)| *reason != Reason::ExecutorUnreachable)
+        let no_failure = |reason: Reason| matches!(reason, Reason::ExecutorUnreachable | Reason::VolumeWait);
+        self.book.backoff.error.as_ref().is_some_and(|(reason, _)| !no_failure(*reason))
     }
 }
 
@@ -304,7 +305,12 @@ fn go_on(at: &Situation<'_>, desired: &Workload, keep: &Seen, cpu_quota_us: Opti
         (Some(until), error) => {
             let verdict = limit(at, keep, cpu_quota_us, verdict);
             let wake = Some(verdict.wake.map_or(until, |wake| wake.min(until)));
-            let say = error.as_ref().map_or(verdict.say, |(reason, _)| Some(failing(*reason)));
+            let say = match error {
+                // The others run on meanwhile.
+                Some((Reason::VolumeWait, _)) if matches!(keep.instance.phase, Phase::Degraded(_)) => verdict.say,
+                Some((reason, _)) => Some(failing(*reason)),
+                None => verdict.say,
+            };
             Verdict { say, wake, next: Some(until), ..verdict }
         }
         // In place; where that failed, or cannot be done, by a new one.

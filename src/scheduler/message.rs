@@ -214,7 +214,10 @@ fn sentence(book: &Book, facts: &Facts, sky: &Sky<'_>, now: Now) -> String {
             ("", Some((_, why))) => format!("{why}; {}", again()),
             (why, _) => why.to_owned(),
         },
-        Reason::ContainerDown => format!("{}{}", down(book, facts, now), because()),
+        Reason::ContainerDown => match &book.backoff.error {
+            Some((Reason::VolumeWait, why)) => format!("{why}; {}{}", down(book, facts, now), because()),
+            _ => format!("{}{}", down(book, facts, now), because()),
+        },
         Reason::NotReady => format!("{}{}", unready(book), because()),
         Reason::ImagePull | Reason::VolumeWait => {
             book.backoff.error.as_ref().map(|(_, why)| why.clone()).unwrap_or_default()

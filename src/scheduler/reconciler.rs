@@ -304,7 +304,7 @@ impl Reconciler {
             Input::Told(_, ExecutorEvent::Gone(id, handle)) => self.touch(&id).forget(&handle, now),
             Input::Told(_, ExecutorEvent::Retry(id)) => {
                 let book = self.touch(&id);
-                book.retry_heard = matches!(book.operation, Some((Operation::Start, _)));
+                book.retry_heard = matches!(book.operation, Some((Operation::Start | Operation::Resume, _)));
                 let backoff = &mut book.backoff;
                 if matches!(backoff.error, Some((Reason::ImagePull | Reason::VolumeWait, _))) {
                     backoff.error = None;
@@ -415,7 +415,10 @@ fn to_adopt(page: &mut Page) -> Option<(ExecutorId, Handle, SharedWorkload)> {
 
 fn begin(book: &mut Book, step: &Step, gates: &Gates) {
     let operation = match &step.action {
-        StepAction::Resume(..) => Operation::Resume,
+        StepAction::Resume(..) => {
+            book.retry_heard = false;
+            Operation::Resume
+        }
         StepAction::Limit(..) => Operation::Limit,
         StepAction::Start(workload, _) => {
             book.falls = Some(gates.falls(&workload.gates));

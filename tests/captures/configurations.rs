@@ -58,7 +58,7 @@ fn a_configuration_that_says_nothing_leaves_the_defaults() {
         assert_eq!(outcome.heartbeat.period, Duration::from_secs(60), "{place}");
         assert!(!outcome.heartbeat.include_hardware, "{place}");
         assert_eq!(outcome.version, content["version"], "{place}");
-        assert_eq!((outcome.mounts.len(), outcome.notes.len()), (0, 0), "{place}");
+        assert_eq!((outcome.desired.mounts.len(), outcome.notes.len()), (0, 0), "{place}");
         seen += 1;
     }
     assert_eq!((seen, all.len()), (9, 12), "captured configurations");
@@ -102,7 +102,7 @@ fn of_the_device(outcome: &Outcome) {
     let perf = vec![("low", "cpu<25%"), ("medium", "cpu>=25% && cpu<75%")];
     let net = vec![("up", "link == 1 || link == nil")];
     assert_eq!(profiles(&outcome.desired), [("perf", perf), ("net", net)]);
-    let [mount] = outcome.mounts.as_slice() else { panic!("{:?}", outcome.mounts) };
+    let [mount] = outcome.desired.mounts.as_slice() else { panic!("{:?}", outcome.desired.mounts) };
     let words = [&mount.device, &mount.directory, &mount.kind, &mount.options];
     assert_eq!(words, ["/dev/sdb1", "/mnt/data", "ext4", "rw,noatime"]);
     assert_eq!(outcome.desired.problems, [], "nothing to mend");

@@ -18,6 +18,8 @@ fn what_was_done_is_said_in_the_agents_words() {
         (&["host", "unlock"], "done: Unlock\n"),
         (&["workload", "run", "x"], "done: Run(default/x)\n"),
         (&["workload", "run", "default/x"], "done: Run(default/x)\n"),
+        (&["gc", "--volumes"], "done: CollectVolumes { dry_run: false }\n"),
+        (&["gc", "--volumes", "--dry-run"], "done: CollectVolumes { dry_run: true }\n"),
     ];
     for (words, said) in table {
         assert_eq!(desk.client(words), (Exit::Done, said.to_owned()), "{words:?}");
@@ -41,9 +43,14 @@ fn no_agent_is_exit_3_and_a_sentence() {
     drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
     for socket in [nobody, dead] {
         let socket = socket.to_str().unwrap();
-        for words in
-            [&["host", "lock"][..], &["host", "unlock"], &["host", "show"], &["workload", "run", "x"], &["status"]]
-        {
+        for words in [
+            &["host", "lock"][..],
+            &["host", "unlock"],
+            &["host", "show"],
+            &["workload", "run", "x"],
+            &["gc", "--volumes"],
+            &["status"],
+        ] {
             let said = client(&[words, &["--socket", socket]].concat());
             let line = format!("no agent answers at {socket}: is it running? start it with: flotta-agent run\n");
             assert_eq!(said, (Exit::Unreachable, line), "{words:?}");
@@ -107,4 +114,23 @@ fn host_show_is_the_device_in_a_few_lines() {
     let (exit, said) = desk.client(&["host", "show", "-o", "json"]);
     let device: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((exit, &device["locked"], &device["device_id"]), (Exit::Done, &false.into(), &"toto".into()));
+}
+
+#[test]
+fn nothing_is_collected_that_was_not_named_and_nothing_before_the_workloads_are_known() {
+    let desk = Desk::with(&["default/x"], yes);
+    for body in ["{}", r#"{"volumes":false}"#, r#"{"dry_run":true}"#, r#"{"volumes":1}"#, r#"{"images":true}"#] {
+        let (code, answer) = desk.ask("POST", "/api/v1/commands/gc", body);
+        assert!(code == 400 && answer["error"].to_string().contains("volumes"), "{body}: {code} {answer}");
+    }
+    assert!(desk.commands().is_empty());
+    let usage = <flotta_agent::cli::Cli as clap::Parser>::try_parse_from(["flotta-agent", "gc"]).unwrap_err();
+    assert!(usage.to_string().contains("--volumes"), "{usage}");
+}
+
+#[test]
+fn what_is_said_in_several_lines_stays_in_several_lines() {
+    let desk = Desk::with(&[], |_| Some(Ok("claim a/b: removed\nclaim c/d:\u{1b}[2J kept".into())));
+    let (exit, said) = desk.client(&["gc", "--volumes"]);
+    assert_eq!((exit, said.as_str()), (Exit::Done, "claim a/b: removed\nclaim c/d: [2J kept\n"));
 }

@@ -69,8 +69,8 @@ fn what_cannot_be_read_says_what_would_be_right_and_reaches_nobody() {
         ("POST", "run", r#"{"workload":""}"#, 404, "no workload"),
         ("POST", "run", r#"{"workload":"zebra"}"#, 404, "there are a/same, b/same, default/backup, site/backup2"),
         ("POST", "run", r#"{"workload":"same"}"#, 404, "is the name of a/same, b/same: write one of them whole"),
-        ("POST", "dance", "", 404, "there are lock, unlock and run"),
-        ("POST", "lock/", "", 404, "there are lock, unlock and run"),
+        ("POST", "dance", "", 404, "there are lock, unlock, run and gc"),
+        ("POST", "lock/", "", 404, "there are lock, unlock, run and gc"),
         ("GET", "lock", "", 405, "a command is a POST"),
         ("DELETE", "run", "", 405, "a command is a POST"),
     ];

@@ -27,6 +27,7 @@ mod heartbeat;
 mod identity;
 mod idle;
 mod life;
+mod mounts;
 mod old_keys;
 mod opening;
 mod removal;

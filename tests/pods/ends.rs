@@ -176,8 +176,9 @@ fn a_host_path_that_is_not_there_is_said_with_what_would_make_it() {
         ),
     );
     place.start();
-    let failed = place.until_state("w", "error");
-    assert!(failed["message"].as_str().expect("text").contains("DirectoryOrCreate"), "{failed}");
+    let waiting = place.until_state("w", "ready");
+    assert_eq!(waiting["reason"], "VolumeWait");
+    assert!(waiting["message"].as_str().expect("text").contains("DirectoryOrCreate"), "{waiting}");
     std::fs::create_dir(&path).expect("made");
     place.until_state("w", "running");
 }

@@ -119,6 +119,7 @@ impl World {
             host_network: false,
             shell: false,
             ansible: false,
+            mounts: true,
             ours: Vec::new(),
         };
         let setting = Setting {
@@ -127,6 +128,7 @@ impl World {
             pods_dir: self.pods_dir.clone(),
             runtime_dir: self.runtime_dir.clone(),
             policy,
+            awaited: tokio::sync::watch::Sender::default().subscribe(),
             user: None,
             shim: "/nonexistent".into(),
             probes: Arc::default(),

@@ -11,7 +11,11 @@ use super::said::{DEFAULT, FULL, NO_WORKLOADS, captured, in_traffic, job, outcom
 #[test]
 fn the_default_configuration_asks_for_nothing_and_is_no_reason_for_a_word() {
     let outcome = outcome(&captured(DEFAULT));
-    assert!(outcome.desired.workloads.is_empty() && outcome.desired.profiles.is_empty() && outcome.mounts.is_empty());
+    assert!(
+        outcome.desired.workloads.is_empty()
+            && outcome.desired.profiles.is_empty()
+            && outcome.desired.mounts.is_empty()
+    );
     assert_eq!((outcome.desired.problems.as_slice(), outcome.notes.as_slice()), (&[][..], &[][..]));
     assert_eq!(outcome.version, "272");
     assert_eq!(outcome.heartbeat.period, Duration::from_secs(60));
@@ -33,7 +37,7 @@ fn the_device_is_understood(outcome: &Outcome) {
         .collect();
     let perf = vec![("low", "cpu<25%"), ("medium", "cpu>=25% && cpu<75%")];
     assert_eq!(profiles, [("perf", perf), ("net", vec![("up", "link == 1 || link == nil")])]);
-    let [mount] = outcome.mounts.as_slice() else { panic!("{:?}", outcome.mounts) };
+    let [mount] = outcome.desired.mounts.as_slice() else { panic!("{:?}", outcome.desired.mounts) };
     let mount = [&mount.device, &mount.directory, &mount.kind, &mount.options];
     assert_eq!(mount, ["/dev/sdb1", "/mnt/data", "ext4", "rw,noatime"]);
 }
@@ -48,7 +52,6 @@ fn what_is_not_for_this_agent_is_noted_once_each_and_is_no_problem() {
         "server: configuration.log-collection",
         "server: configuration.storage.s3",
         "server: configuration.os",
-        "server: configuration.mounts",
     ];
     let places = |outcome: &Outcome| outcome.notes.iter().map(|note| note.place.clone()).collect::<Vec<_>>();
     let without = outcome(&captured(NO_WORKLOADS));

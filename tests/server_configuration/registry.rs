@@ -100,6 +100,7 @@ fn setting(dir: &Path) -> Setting {
         host_network: true,
         shell: false,
         ansible: false,
+        mounts: true,
         ours: Vec::new(),
     };
     Setting {
@@ -108,6 +109,7 @@ fn setting(dir: &Path) -> Setting {
         pods_dir: dir.join("pods"),
         runtime_dir: dir.join("runtime"),
         policy,
+        awaited: tokio::sync::watch::Sender::default().subscribe(),
         user: None,
         shim: "/nonexistent".into(),
         probes: std::sync::Arc::default(),

@@ -37,6 +37,7 @@ fn policy() -> Policy {
         host_network: true,
         shell: false,
         ansible: false,
+        mounts: true,
         ours: Vec::new(),
     }
 }

@@ -88,7 +88,7 @@ impl World {
                 self.watch.locked = Locked::No;
                 self.next_command(RUN_EVERY);
             }
-            Command::Run(_) => self.next_command(RUN_EVERY),
+            Command::Run(_) | Command::CollectVolumes { .. } => self.next_command(RUN_EVERY),
         }
     }
 

@@ -35,5 +35,9 @@ pub const CPU: &str = "project-flotta.io/cpu";
 pub const SECRET_ENV: &str = "project-flotta.io/secret-env";
 /// On a volume: the pod it belongs to.
 pub const POD: &str = "project-flotta.io/pod";
+/// On a volume that outlives its pods: the claim's name. It stands beside [`OWNER`] and [`NAMESPACE`], and never with [`POD`].
+pub const CLAIM: &str = "project-flotta.io/claim";
+/// On a container: the devices it was given, `major:minor path`, a line each. Plugged in again one may have another number.
+pub const DEVICES: &str = "project-flotta.io/devices";
 /// No label of a manifest may begin like ours.
 pub const PREFIX: &str = "project-flotta.io";

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::client::ApiError;
 use super::observe::{self, Detail, Part, Pod};
 use super::table::{Entry, Looked, REFUSED_AGAIN, State};
-use super::{Inner, cpu, files, labels, lost, secrets, sweep};
+use super::{Inner, cpu, files, labels, lost, paths, secrets, sweep};
 use crate::executor::{ExecutorError, ExecutorEvent, Handle, Instance, Quota};
 use crate::model::id::WorkloadId;
 use crate::model::status::Reason;
@@ -118,9 +118,14 @@ pub(super) fn instance(inner: &Inner, state: &State, handle: &Handle) -> Option<
         // Drawn under the table's lock: of two tellings the later one was made of the later table.
         look: inner.draw(),
         quota: quota(inner, entry),
-        in_place: entry.pod.in_place() && entry.stopped.is_none(),
+        in_place: entry.pod.in_place() && entry.stopped.is_none() && !has_other_devices(&entry.pod),
         unready: state.probing.unready(handle, &entry.pod),
     })
+}
+
+/// What is down of it was given devices that have other numbers by now. Those that run have them open.
+fn has_other_devices(pod: &Pod) -> bool {
+    pod.parts().filter(|part| !part.at.runs()).any(paths::has_other_devices)
 }
 
 /// Of what is there only the last end of each container is kept.

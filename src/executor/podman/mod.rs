@@ -12,6 +12,7 @@
 //! - Tasks: one follows the events (reconnects with backoff, replays what it missed, then asks for a relist), one looks at
 //!   what the events hinted at, one per image that is being pulled (bounded).
 //! - [`probing`]: probes and hooks, run by one more task; podman's own health checks are not used.
+//! - [`paths`], [`devices`], [`volumes`]: what a pod mounts, checked and made before it; [`waits`]: what it waits for.
 //! - Podman restarts nothing: the scheduler decides (`resume`, in place) after the retry interval.
 //! - The table is memory only. A restarted agent knows the same from the labels; that a stop was under way it knows from an
 //!   empty file in the pod's directory.
@@ -22,6 +23,7 @@
 pub mod client;
 pub mod cpu;
 mod credentials;
+mod devices;
 mod events;
 mod exec;
 mod files;
@@ -31,6 +33,7 @@ mod limit;
 mod look;
 mod lost;
 pub mod observe;
+mod paths;
 mod probing;
 mod provide;
 pub mod runtime;
@@ -42,13 +45,15 @@ mod table;
 pub mod translate;
 pub mod transport;
 mod user;
+mod volumes;
+mod waits;
 pub mod wire;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, RwLock, mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -61,12 +66,17 @@ use self::translate::Place;
 use self::transport::{Socket, Transport};
 use self::user::{Found, UserSocket};
 pub use self::user::{User, UserPodman};
-use super::{Call, End, Executor, ExecutorError, ExecutorEvent, Handle, Instance};
+use self::waits::Waits;
+use super::{Call, Claim, End, Executor, ExecutorError, ExecutorEvent, Handle, Instance};
+use crate::model::mount::Awaited;
 use crate::model::policy::Policy;
 use crate::model::status::Reason;
 use crate::model::time::Wall;
 use crate::model::workload::{RestartPolicy, SharedWorkload};
 use crate::probes::Counts as ProbeCounts;
+
+/// So long the removal of a claim waits for starts under way.
+const ALONE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Tells the time of day.
 pub type Clock = Arc<dyn Fn() -> Wall + Send + Sync>;
@@ -84,6 +94,8 @@ pub struct Setting {
     pub runtime_dir: PathBuf,
     /// What a server may ask for.
     pub policy: Policy,
+    /// Directories on which something is to be mounted first.
+    pub awaited: watch::Receiver<Awaited>,
     /// The service is this user's; `None`: root's.
     pub user: Option<UserPodman>,
     /// `flotta-shim`: it makes connections inside of pods.
@@ -121,6 +133,12 @@ struct Inner {
     table: Table,
     images: Images,
     runtime: Runtime,
+    /// Starts that wait for something of the device's.
+    waits: Waits,
+    /// Held by starts, and alone by whoever removes claims.
+    claims: RwLock<()>,
+    /// Whether podman can limit the size of volumes, or why not; asked again after each reconnection.
+    sizes: Mutex<Option<Result<(), String>>>,
     /// Drawn before each look; see [`Instance::look`].
     looks: AtomicU64,
     /// What podman can do on this machine; asked again after each reconnection.
@@ -183,6 +201,9 @@ impl PodmanExecutor {
             events,
             table: Table::default(),
             images: Images::default(),
+            waits: Waits::default(),
+            claims: RwLock::new(()),
+            sizes: Mutex::new(None),
             looks: AtomicU64::new(0),
             abilities: Mutex::new(None),
             hinted: Notify::new(),
@@ -193,7 +214,9 @@ impl PodmanExecutor {
         let follow = tokio::spawn(events::follow(inner.clone()));
         let look = tokio::spawn(look::at_hints(inner.clone()));
         let probe = tokio::spawn(probing::follow(inner.clone()));
-        PodmanExecutor { inner, tasks: vec![follow.abort_handle(), look.abort_handle(), probe.abort_handle()] }
+        let waits = tokio::spawn(waits::follow(inner.clone()));
+        let tasks = [follow, look, probe, waits].iter().map(tokio::task::JoinHandle::abort_handle).collect();
+        PodmanExecutor { inner, tasks }
     }
 
     /// How many calls of podman's API were made.
@@ -237,6 +260,22 @@ impl Executor for PodmanExecutor {
 
     fn remove(&self, handle: Handle) -> Call<'_, ()> {
         Box::pin(async move { stop::remove(&self.inner, &handle).await })
+    }
+
+    fn claims(&self) -> Call<'_, Vec<Claim>> {
+        Box::pin(async move { volumes::claims(&self.inner).await })
+    }
+
+    fn remove_claim(&self, namespace: String, name: String) -> Call<'_, ()> {
+        Box::pin(async move {
+            // Starts wait behind whoever waits here: not for long.
+            let alone = tokio::time::timeout(ALONE, self.inner.claims.write()).await;
+            let _alone = alone.map_err(|_| ExecutorError {
+                reason: Reason::StopFailed,
+                message: "a pod is being started, which may use it: try again".into(),
+            })?;
+            volumes::remove_claim(&self.inner, &namespace, &name).await
+        })
     }
 }
 
@@ -292,6 +331,15 @@ impl Inner {
         Ok(found)
     }
 
+    /// Whether podman can limit the size of volumes, if that is known.
+    fn sizes(&self) -> Option<Result<(), String>> {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn learn_sizes(&self, can: Result<(), String>) {
+        *self.sizes.lock().unwrap_or_else(PoisonError::into_inner) = Some(can);
+    }
+
     /// Podman can limit CPU here, as far as is known.
     fn limits_cpu(&self) -> bool {
         self.cpu_warning().is_none()
@@ -310,6 +358,7 @@ impl Inner {
 
     fn forget_abilities(&self) {
         *self.abilities.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.sizes.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.images.forget_all();
     }
 

@@ -6,16 +6,15 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::client::ApiError;
-use super::files::{self, HostPathError};
 use super::observe::Part;
 use super::probing::PodCare;
 use super::table::{Busy, Starting};
 use super::translate::{Blueprint, NewContainer, pod_name, translate};
-use super::{Inner, images, labels, limit, look, probing, provide};
+use super::{Inner, files, images, limit, look, paths, probing, provide, volumes};
 use crate::executor::{ExecutorError, Handle, Instance};
 use crate::model::pod::{PodJob, PullPolicy};
 use crate::model::status::Reason;
-use crate::model::workload::{Payload, RestartPolicy, SourceKind, Workload};
+use crate::model::workload::{Payload, RestartPolicy, Workload};
 
 /// Starts one; what was made is taken away again if it cannot be started.
 pub(super) async fn start(
@@ -36,7 +35,8 @@ pub(super) async fn start(
         blueprint.warn(&images::ensure(inner, &workload.id, &images_of(&blueprint), &job.registries).await?);
         // Whatever comes of it: the next start asks anew, for the image may be what is to be mended.
         inner.images.used(&workload.id);
-        check_paths(inner, workload, &blueprint)?;
+        paths::check(inner, workload, &mut blueprint)?;
+        volumes::limit_sizes(inner, &mut blueprint).await?;
         match make(inner, workload, job, &blueprint).await {
             Ok(handle) => return started(inner, workload, &handle, &blueprint, cpu_quota_us).await,
             // It was pruned since it was last seen.
@@ -70,26 +70,10 @@ fn failed(reason: Reason, message: String) -> ExecutorError {
     ExecutorError { reason, message }
 }
 
-fn check_paths(inner: &Inner, workload: &Workload, blueprint: &Blueprint) -> Result<(), ExecutorError> {
-    let policy = (workload.source == SourceKind::Flotta).then_some(&inner.setting.policy);
-    for (path, kind) in &blueprint.host_paths {
-        let there = std::path::Path::new(path).exists();
-        files::host_path(path, *kind, policy).map_err(|why| match why {
-            HostPathError::Forbidden(why) => failed(Reason::ForbiddenByPolicy, why),
-            HostPathError::Wrong(why) => failed(Reason::StartFailed, why),
-        })?;
-        // What was made now is for those in the pod, and root there is that user here.
-        if let Some(user) = inner.user().filter(|_| !there)
-            && let Err(why) = user.own_path(path)
-        {
-            tracing::warn!(workload = %workload.id, path, %why, "a hostPath that was made stays root's");
-        }
-    }
-    Ok(())
-}
-
 /// Makes and starts all of it, or leaves nothing behind.
 async fn make(inner: &Arc<Inner>, workload: &Workload, job: &PodJob, blueprint: &Blueprint) -> Result<Handle, Failed> {
+    // Until its containers use them, nobody else knows that its claims are wanted.
+    let _claims = inner.claims.read().await;
     let pod_id = create_pod(inner, workload, blueprint).await.map_err(Failed::Other)?;
     let handle = Handle(pod_id.as_str().into());
     inner.table.lock().probing.know(&handle, PodCare::of(workload));
@@ -141,21 +125,7 @@ async fn fill(inner: &Arc<Inner>, job: &PodJob, blueprint: &Blueprint, pod_id: &
     files::remove(&inner.pod_dir(&blueprint.name))
         .map_err(|why| local("what an earlier pod of this name left cannot be removed", why))?;
     provide::make(inner, job, blueprint).await.map_err(Failed::Other)?;
-    for volume in &blueprint.volumes {
-        let made = match inner.client.create_volume(volume.body.clone()).await {
-            // Left by an earlier start that was cut off: emptyDirs begin empty.
-            Err(ApiError::Refused(_, words)) if words.contains("already exists") => {
-                let error = |why| other(format!("volume {} of an earlier start cannot be removed", volume.name), why);
-                remove_own_volume(inner, &volume.name, error).await?;
-                inner.client.create_volume(volume.body.clone()).await
-            }
-            made => made,
-        };
-        let made = made.map_err(|why| other(format!("volume {} cannot be made", volume.name), why))?;
-        if let Err(why) = files::open_to_all(&made.mountpoint) {
-            tracing::debug!(volume = volume.name, %why, "an emptyDir keeps podman's own permissions");
-        }
-    }
+    volumes::make(inner, blueprint).await.map_err(Failed::Other)?;
     let mut made = Vec::new();
     for container in &blueprint.containers {
         let mut body = container.body.clone();
@@ -217,16 +187,6 @@ async fn remove_leftover(inner: &Inner, body: &Json, words: &str) -> Result<(), 
             format!("container {name} cannot be made: {words}, and it is not this agent's: remove or rename it"),
         ))),
     }
-}
-
-async fn remove_own_volume(inner: &Inner, name: &str, error: impl Fn(ApiError) -> Failed + Copy) -> Result<(), Failed> {
-    let there = inner.client.volume(name).await.map_err(error)?;
-    let owner = there.and_then(|volume| volume.labels?.remove(labels::OWNER));
-    if owner.is_some_and(|owner| owner == inner.setting.owner) {
-        return inner.client.remove_volume(name).await.map_err(error);
-    }
-    let message = format!("a volume {name} is there, and is not this agent's: remove or rename it");
-    Err(Failed::Other(failed(Reason::StartFailed, message)))
 }
 
 /// The user where the image has a say: `runAsNonRoot` without a user, a group without a user.
@@ -325,6 +285,14 @@ pub(super) async fn resume(
             entry.pod.main.iter().filter(|part| never(part) || (part.at.ended() && again(part))).collect()
         }
     };
+    if let Payload::Pod(job) = &workload.payload {
+        let names: Vec<&str> = to_start.iter().map(|part| part.name.as_str()).collect();
+        paths::check_again(inner, workload, job, &names)?;
+    }
+    if to_start.iter().any(|part| paths::has_other_devices(part)) {
+        let message = "a device that it was given has another number now: a new pod is needed".into();
+        return Err(failed(Reason::StartFailed, message));
+    }
     if !to_start.is_empty() {
         provide::again(inner, workload, &entry).await?;
     }

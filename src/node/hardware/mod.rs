@@ -24,6 +24,7 @@ mod wire;
 
 pub use addresses::Address;
 pub use limits::MAX_HARDWARE_BYTES;
+pub(in crate::node) use mounts::unescape;
 pub use wire::{Boot, Cpu, Disk, Gpu, Hardware, HostDevice, Interface, IoPerf, Memory, Mount, SystemVendor};
 
 use std::path::Path;

@@ -65,7 +65,7 @@ fn mount(line: &str) -> Option<Mount> {
 }
 
 /// Blanks, tabs, line ends and backslashes are written as a backslash and three octal digits.
-fn unescape(text: &str) -> String {
+pub(in crate::node) fn unescape(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {

@@ -29,6 +29,8 @@ impl Reconciler {
                 None => "the device was not locked".to_owned(),
             }),
             Command::Run(id) => self.run_now(id, gates, now),
+            // Nothing of it is decided here.
+            Command::CollectVolumes { .. } => Err("volumes are not the scheduler's".into()),
         }
     }
 

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::document::Metadata;
+use crate::model::mount::Mount;
 use crate::model::profile::{ConditionSpec, ProfileSpec};
 use crate::source::reading::fields::{Fields, Report, items};
 use crate::source::reading::limits::{MAX_CONDITIONS, MAX_PROFILES};
 use crate::source::reading::tree::{Node, short};
+
+/// The most mounts that are read.
+const MAX_MOUNTS: usize = 1_000;
 
 /// What an EdgeDevice says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub struct DeviceDoc {
     pub labels: BTreeMap<String, String>,
     /// `spec.profiles`.
     pub profiles: Vec<ProfileSpec>,
+    /// `spec.mounts`.
+    pub mounts: Vec<Mount>,
 }
 
 /// The old README's EdgeDevice: name and namespace one level too deep.
@@ -34,8 +40,31 @@ pub(super) fn name_under_labels(report: &mut Report, metadata: &mut Metadata) {
     }
 }
 
+/// What is mounted where, in the words of `/etc/fstab`.
+fn mounts(report: &mut Report, spec: &mut Fields<'_>) -> Vec<Mount> {
+    let (path, mut found) = (spec.name("mounts"), Vec::new());
+    let Some(list) = spec.take("mounts") else { return found };
+    for (index, node) in items(report, &path, list, MAX_MOUNTS).iter().enumerate() {
+        let Some(mut one) = Fields::of(report, &format!("{path}[{index}]"), node) else { continue };
+        let mut text = |field| one.text(report, field).unwrap_or_default();
+        let mount = Mount {
+            device: text("device"),
+            directory: text("directory"),
+            kind: text("type"),
+            options: text("options"),
+        };
+        one.finish(report);
+        if mount.directory.is_empty() {
+            report.error(node.at, format!("{path}[{index}].directory: is missing: where is it mounted?"));
+        } else {
+            found.push(mount);
+        }
+    }
+    found
+}
+
 pub(super) fn read(report: &mut Report, document: &mut Fields<'_>, metadata: Metadata) -> DeviceDoc {
-    let mut device = DeviceDoc { labels: metadata.labels, profiles: Vec::new() };
+    let mut device = DeviceDoc { labels: metadata.labels, ..DeviceDoc::default() };
     let Some(mut spec) = document.map(report, "spec") else { return device };
     let right = spec.take("profiles").map(|node| (node, "spec.profiles"));
     let mut legacy = None;
@@ -53,8 +82,9 @@ pub(super) fn read(report: &mut Report, document: &mut Fields<'_>, metadata: Met
     if let Some((node, path)) = right.or(legacy) {
         device.profiles = profiles(report, path, node);
     }
+    device.mounts = mounts(report, &mut spec);
     spec.ignore(&["requestTime", "osImageId"]);
-    spec.not_yet(report, &["storage", "metrics", "logCollection", "mounts", "osInformation", "upgrade"]);
+    spec.not_yet(report, &["storage", "metrics", "logCollection", "osInformation", "upgrade"]);
     spec.finish(report);
     device
 }

@@ -208,6 +208,7 @@ fn our_device<'a>(
         }
     }
     outcome.desired.profiles.clone_from(&device.profiles);
+    outcome.desired.mounts.clone_from(&device.mounts);
     outcome.desired.profiles_origin = Some(document.origin.clone());
     // What its own warnings say has no workload to say it.
     outcome.desired.problems.extend(document.report.warnings.iter().cloned());

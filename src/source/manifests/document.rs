@@ -155,6 +155,13 @@ impl Parsed {
             "EdgeWorkload" => (DocumentKind::EdgeWorkload, API_VERSION),
             "ConfigMap" => (DocumentKind::ConfigMap, "v1"),
             "Secret" => (DocumentKind::Secret, "v1"),
+            // People have them beside their pods. A claim is made when a pod first uses it, on the device's own disk: of what they
+            // say of size and class nothing is used.
+            "PersistentVolumeClaim" | "PersistentVolume" if api == Some("v1") => {
+                fields.ignore(&["metadata", "spec", "status"]);
+                fields.finish(report);
+                return None;
+            }
             "List" | "EdgeWorkloadList" | "EdgeDeviceList" if may_be_list => {
                 fields.ignore(&["metadata"]);
                 let items = fields.list(report, "items").unwrap_or_default();
@@ -208,8 +215,7 @@ impl Parsed {
     }
 }
 
-const KNOWN: &str =
-    "known are EdgeDevice and EdgeWorkload (management.project-flotta.io/v1alpha1), ConfigMap, Secret and List (v1)";
+const KNOWN: &str = "known are EdgeDevice and EdgeWorkload (management.project-flotta.io/v1alpha1), ConfigMap, Secret, PersistentVolumeClaim and List (v1)";
 
 fn text_of(node: &Node) -> Option<&str> {
     match &node.value {

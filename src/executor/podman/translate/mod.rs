@@ -21,6 +21,7 @@ use self::env::environment;
 pub(in crate::executor::podman) use self::env::expand_written;
 use self::network::pod_body;
 use self::volumes::Made;
+pub use self::volumes::claim_volume;
 use super::{cpu, labels};
 use crate::model::pod::{HostPathType, PodJob, PullPolicy};
 use crate::model::workload::Workload;
@@ -60,6 +61,8 @@ pub struct Blueprint {
     pub pod: Json,
     /// Volumes of its own, removed with it.
     pub volumes: Vec<NewVolume>,
+    /// Volumes of claims, which outlive it: made if they are not there.
+    pub claims: Vec<NewVolume>,
     /// Files below [`Place::files`].
     pub files: Vec<NewFile>,
     /// Podman's secrets for variables, removed with it.
@@ -79,6 +82,8 @@ pub struct NewVolume {
     pub name: String,
     /// The body of `volumes/create`.
     pub body: Json,
+    /// A limit on disk, in bytes, which not every podman can keep.
+    pub disk_limit: Option<u64>,
 }
 
 /// A file that is written.
@@ -140,7 +145,7 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
     let identity = identity(workload, place);
     let mut warnings = Vec::new();
 
-    let Made { volumes, mut files, host_paths } = volumes::volumes(&name, workload, job, place);
+    let Made { volumes, claims, mut files, host_paths } = volumes::volumes(&name, workload, job, place);
 
     let all = spec.init_containers.iter().map(|c| (true, c)).chain(spec.containers.iter().map(|c| (false, c)));
     let own: Vec<Option<u32>> = spec.containers.iter().map(|container| container.resources.cpu_limit_us).collect();
@@ -170,7 +175,7 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
         if !secret_env.is_empty() {
             body["secret_env"] = json!(secret_env);
         }
-        let body = volumes::mounted(body, container, &spec.volumes, place, &name);
+        let body = volumes::mounted(body, container, &spec.volumes, place, (&name, workload.id.namespace()));
         containers.push(NewContainer {
             name: container.name.clone(),
             init,
@@ -196,7 +201,8 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
         labels.insert(key.clone(), value.clone());
     }
     let pod = pod_body(&name, workload, job, &labels);
-    let mut blueprint = Blueprint { name, pod, volumes, files, secrets, host_paths, containers, warnings: Vec::new() };
+    let mut blueprint =
+        Blueprint { name, pod, volumes, claims, files, secrets, host_paths, containers, warnings: Vec::new() };
     blueprint.warn(&warnings);
     blueprint
 }

@@ -15,6 +15,7 @@ use crate::model::workload::Workload;
 #[derive(Default)]
 pub(super) struct Made {
     pub(super) volumes: Vec<NewVolume>,
+    pub(super) claims: Vec<NewVolume>,
     pub(super) files: Vec<NewFile>,
     pub(super) host_paths: Vec<(String, HostPathType)>,
 }
@@ -24,13 +25,23 @@ fn volume_name(pod: &str, volume: &str) -> String {
     format!("{pod}-{volume}")
 }
 
+/// The name of a claim's podman volume. No namespace and no name has an underscore in it: it is that of one claim only, and of
+/// no pod's own volume.
+#[must_use]
+pub fn claim_volume(namespace: &str, claim: &str) -> String {
+    format!("{namespace}_{claim}")
+}
+
 /// What has to be there before the containers.
 pub(super) fn volumes(pod: &str, workload: &Workload, job: &PodJob, place: &Place) -> Made {
     let mut made = Made::default();
     for (volume, what) in &job.spec.volumes {
         match what {
             Volume::Empty { memory, size_limit } => {
-                let size = size_limit.map_or_else(String::new, |bytes| format!(",size={bytes}"));
+                // In blocks: podman 4.3 takes `size` for itself, and refuses it where the disk has no quotas.
+                let block = u64::try_from(rustix::param::page_size()).unwrap_or(4096).max(1);
+                let size_limit = size_limit.filter(|bytes| *bytes > 0);
+                let size = size_limit.map_or_else(String::new, |bytes| format!(",nr_blocks={}", bytes.div_ceil(block)));
                 let options = if *memory {
                     json!({ "type": "tmpfs", "device": "tmpfs", "o": format!("mode=1777{size}") })
                 } else {
@@ -40,12 +51,20 @@ pub(super) fn volumes(pod: &str, workload: &Workload, job: &PodJob, place: &Plac
                 let name = volume_name(pod, volume);
                 let body =
                     json!({ "Name": name, "Driver": "local", "Options": options, "Label": label, "Labels": label });
-                made.volumes.push(NewVolume { name, body });
+                made.volumes.push(NewVolume { name, body, disk_limit: size_limit.filter(|_| !*memory) });
             }
             Volume::HostPath { path, kind } => made.host_paths.push((path.clone(), *kind)),
             Volume::Files(wanted) => made.files.extend(files_of(volume, wanted, workload, job, place)),
-            // Refused where pods are read.
-            Volume::Claim { .. } => {}
+            Volume::Claim { name: claim, .. } => {
+                let namespace = workload.id.namespace();
+                let label = json!({ labels::OWNER: place.owner, labels::NAMESPACE: namespace, labels::CLAIM: claim });
+                let name = claim_volume(namespace, claim);
+                let body = json!({ "Name": name, "Driver": "local", "Label": label, "Labels": label });
+                // Two volumes of a pod may be the same claim.
+                if made.claims.iter().all(|made| made.name != name) {
+                    made.claims.push(NewVolume { name, body, disk_limit: None });
+                }
+            }
         }
     }
     made
@@ -57,7 +76,7 @@ pub(super) fn mounted(
     container: &Container,
     volumes: &BTreeMap<String, Volume>,
     place: &Place,
-    pod: &str,
+    (pod, namespace): (&str, &str),
 ) -> Json {
     let (mut binds, mut named) = (Vec::new(), Vec::new());
     for mount in &container.mounts {
@@ -76,7 +95,14 @@ pub(super) fn mounted(
             Some(Volume::Files(_)) => {
                 binds.push(bind(&format!("{}/{}", place.files, mount.volume), mount, &["ro", "z"]));
             }
-            Some(Volume::Claim { .. }) | None => {}
+            // As in Kubernetes: what the image has there is not copied into it.
+            Some(Volume::Claim { name, read_only }) => {
+                let access = if mount.read_only || *read_only { "ro" } else { "rw" };
+                named.push(
+                    json!({ "Name": claim_volume(namespace, name), "Dest": mount.path, "Options": ["nocopy", access] }),
+                );
+            }
+            None => {}
         }
     }
     if !binds.is_empty() {

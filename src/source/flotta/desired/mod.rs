@@ -1,7 +1,7 @@
 //! From the server's configuration to desired state. Pure.
 //!
 //! ```text
-//!  Configuration ─► desired(…, previous outcome) ─► Outcome { desired, heartbeat, mounts, notes }
+//!  Configuration ─► desired(…, previous outcome) ─► Outcome { desired (with mounts), heartbeat, notes }
 //!                     │ workload: one of them, or why it cannot be carried out    └─► StoredConfiguration, on disk
 //!                     └ contents: ConfigMaps, Secrets;  registries: credentials
 //! ```
@@ -30,7 +30,7 @@ use crate::source::reading::tree::short;
 use crate::spec_hash::DeviceKey;
 
 use super::wire::configuration::Workload as Wire;
-use super::wire::configuration::{Condition, Configuration, Heartbeat, MAX_WORKLOADS, Mount, Profile, Raw};
+use super::wire::configuration::{Condition, Configuration, Heartbeat, MAX_WORKLOADS, Profile, Raw};
 use contents::Secrets;
 use kept::Kept;
 
@@ -95,8 +95,6 @@ pub struct Outcome {
     pub desired: Desired,
     /// How often the device reports.
     pub heartbeat: HeartbeatSettings,
-    /// What the device is to mount.
-    pub mounts: Vec<Mount>,
     /// What is asked for and not for this agent: no fault, but worth a line in the log.
     pub notes: Vec<Problem>,
     /// What it came from.
@@ -119,9 +117,8 @@ pub fn desired(configuration: &Configuration, settings: &Settings, previous: Opt
     }
     let mut outcome = Outcome {
         version: configuration.version.clone(),
-        desired: Desired::default(),
+        desired: Desired { mounts: configuration.mounts.clone(), ..Desired::default() },
         heartbeat: heartbeat(&configuration.heartbeat, &mut problems),
-        mounts: configuration.mounts.clone(),
         notes: notes(configuration),
         content: configuration.content.clone(),
         kept: BTreeMap::new(),
@@ -165,11 +162,6 @@ fn notes(configuration: &Configuration) -> Vec<Problem> {
     const WHY: &str = "is not for this agent, which runs workloads and nothing else; ignored";
     let note = |path: &str, message: String| Problem::new(format!("server: {path}"), message);
     let mut notes: Vec<Problem> = configuration.unused.iter().map(|path| note(path, WHY.to_owned())).collect();
-    notes.extend(configuration.mounts.iter().map(|mount| {
-        let (device, directory) = (short(&mount.device), short(&mount.directory));
-        let why = format!("{device} on {directory} is not mounted by this version: mount it on the device itself");
-        note("configuration.mounts", why)
-    }));
     let mut asked: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for workload in &configuration.workloads {
         for field in &workload.unused {

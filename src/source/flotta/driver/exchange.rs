@@ -108,7 +108,7 @@ impl Driver {
         let board = &self.ports.board;
         let workloads = self.told.workloads(self.configured.workloads(), |id| board.workload(id));
         let crashed = workloads.iter().any(|workload| workload.status == Status::Crashed);
-        let status = match crashed || board.has_problems("state") {
+        let status = match crashed || board.has_problems("state") || board.has_problems("mounts") {
             true => DeviceState::Degraded,
             false => DeviceState::Up,
         };

@@ -28,15 +28,23 @@ pub(super) fn read_all(report: &mut Report, pod: &mut Fields<'_>) -> BTreeMap<St
 }
 
 fn read(report: &mut Report, fields: &mut Fields<'_>, at: At) -> Option<Volume> {
-    const LATER: [&str; 7] = ["persistentVolumeClaim", "ephemeral", "image", "nfs", "iscsi", "csi", "hostDevice"];
+    const LATER: [&str; 6] = ["ephemeral", "image", "nfs", "iscsi", "csi", "hostDevice"];
     let path = fields.path.clone();
     let mut found = Vec::new();
     if let Some(mut empty) = fields.map(report, "emptyDir") {
-        let memory = empty.text(report, "medium").is_some_and(|medium| medium == "Memory");
+        let memory = match empty.text(report, "medium").as_deref() {
+            None | Some("") => false,
+            Some("Memory") => true,
+            Some(other) => {
+                let why = format!(
+                    "{path}.emptyDir.medium: {:?} is not there; the disk is used (or write Memory)",
+                    short(other)
+                );
+                report.warn(at, why);
+                false
+            }
+        };
         let size_limit = bytes(report, &mut empty, "sizeLimit");
-        if size_limit.is_some() && !memory {
-            report.warn(at, format!("LimitNotEnforced: {path}.emptyDir.sizeLimit is only kept with medium: Memory"));
-        }
         empty.finish(report);
         found.push(Volume::Empty { memory, size_limit });
     }
@@ -46,18 +54,21 @@ fn read(report: &mut Report, fields: &mut Fields<'_>, at: At) -> Option<Volume> 
         host.finish(report);
         match normal(&wanted) {
             Some(normal) => found.push(Volume::HostPath { path: normal, kind }),
-            None => report.error(
-                at,
-                format!("{path}.hostPath.path: {:?} must be absolute, without \"..\" and without ':'", short(&wanted)),
-            ),
+            None => {
+                report.error(at, format!("{path}.hostPath.path: {:?} must be absolute, without \"..\"", short(&wanted)))
+            }
         }
     }
     found.extend(files::read(report, fields).into_iter().map(Volume::Files));
+    if let Some(mut claim) = fields.map(report, "persistentVolumeClaim") {
+        found.extend(self::claim(report, &mut claim, at));
+        claim.finish(report);
+    }
     for field in LATER {
         if let Some((key, _)) = fields.take_entry(field) {
             report.error(
                 key.at,
-                format!("{path}.{field}: is not carried out yet; use emptyDir, hostPath, configMap, secret, projected or downwardAPI"),
+                format!("{path}.{field}: is not carried out; use emptyDir, hostPath, persistentVolumeClaim, configMap, secret, projected or downwardAPI"),
             );
             return None;
         }
@@ -68,7 +79,7 @@ fn read(report: &mut Report, fields: &mut Fields<'_>, at: At) -> Option<Volume> 
         0 => {
             report.error(
                 at,
-                format!("{path}: says nothing: write emptyDir, hostPath, configMap, secret, projected or downwardAPI"),
+                format!("{path}: says nothing: write emptyDir, hostPath, persistentVolumeClaim, configMap, secret, projected or downwardAPI"),
             );
             None
         }
@@ -77,6 +88,16 @@ fn read(report: &mut Report, fields: &mut Fields<'_>, at: At) -> Option<Volume> 
             None
         }
     }
+}
+
+fn claim(report: &mut Report, fields: &mut Fields<'_>, at: At) -> Option<Volume> {
+    let (path, read_only) = (fields.path.clone(), fields.boolean(report, "readOnly").unwrap_or(false));
+    let name = fields.text(report, "claimName").unwrap_or_default();
+    if let Err(why) = crate::model::id::rfc1123("claimName", &name) {
+        report.error(at, format!("{path}.claimName: {why}"));
+        return None;
+    }
+    Some(Volume::Claim { name, read_only })
 }
 
 fn bytes(report: &mut Report, fields: &mut Fields<'_>, field: &'static str) -> Option<u64> {
@@ -115,7 +136,7 @@ fn host_path_type(report: &mut Report, host: &mut Fields<'_>, at: At) -> HostPat
 
 /// An absolute path without doubled slashes; `None` if it is relative or goes up.
 fn normal(path: &str) -> Option<String> {
-    if !path.starts_with('/') || path.contains(['\0', ':']) {
+    if !path.starts_with('/') || path.contains('\0') {
         return None;
     }
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
@@ -146,7 +167,7 @@ pub(super) fn mounts(
             report.error(
                 node.at,
                 format!(
-                    "{path}.subPath: is only carried out yet for configMap and secret, projected and downwardAPI; give the part a volume of its own"
+                    "{path}.subPath: is only carried out for configMap, secret, projected and downwardAPI; give the part a volume of its own"
                 ),
             );
         }
@@ -199,7 +220,9 @@ fn mount(report: &mut Report, path: &str, node: &Node) -> Option<Mount> {
     };
     fields.not_yet(report, &["recursiveReadOnly"]);
     fields.finish(report);
-    let (Some(target), Some(sub_path)) = (normal(&wanted).filter(|path| path != "/"), relative(&sub)) else {
+    let (Some(target), Some(sub_path)) =
+        (normal(&wanted).filter(|path| path != "/" && !path.contains(':')), relative(&sub))
+    else {
         report.error(
             node.at,
             format!("{path}: mountPath must be absolute (and not /), subPath relative, both without \"..\" and ':'"),

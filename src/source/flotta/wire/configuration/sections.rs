@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::lenient::{Object, problem};
+pub use crate::model::mount::Mount;
 use crate::model::problem::Problem;
 use crate::source::reading::limits::{MAX_CONDITIONS, MAX_PROFILES};
 use crate::source::reading::tree::short;
@@ -37,19 +38,6 @@ pub struct Condition {
     pub name: String,
     /// Its expression; empty where there is none, or none that is text.
     pub expression: String,
-}
-
-/// Something to mount on the device: `/etc/fstab` in four words, each of which may be empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mount {
-    /// What.
-    pub device: String,
-    /// Where.
-    pub directory: String,
-    /// Which file system.
-    pub kind: String,
-    /// With commas.
-    pub options: String,
 }
 
 pub(super) struct Sections {
