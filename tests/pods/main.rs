@@ -24,6 +24,7 @@ mod full_disk;
 mod kill;
 mod lifecycle;
 mod place;
+mod ports;
 mod power;
 mod service;
 mod specs;

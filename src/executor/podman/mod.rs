@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`labels`]: what stands on our pods; ours = same owner. [`translate`]: PodSpec to bodies. [`observe`]: lists to phases.
+//! - [`ports`]: which are taken, and by whom.
 //! - [`transport`], [`client`], [`wire`]: the API, each call with its deadline. [`cpu`]: quotas and what the kernel keeps.
 //! - Tasks: one follows the events (reconnects with backoff, replays what it missed, then asks for a relist), one looks at
 //!   what the events hinted at, one per image that is being pulled (bounded).
@@ -29,6 +30,7 @@ mod limit;
 mod look;
 mod lost;
 pub mod observe;
+pub mod ports;
 mod start;
 mod stop;
 mod sweep;

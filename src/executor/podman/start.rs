@@ -10,7 +10,7 @@ use super::files::{self, HostPathError};
 use super::observe::Part;
 use super::table::Busy;
 use super::translate::{Blueprint, NewContainer, pod_name, translate};
-use super::{Inner, images, labels, limit, look};
+use super::{Inner, images, labels, limit, look, ports};
 use crate::executor::{ExecutorError, Handle, Instance};
 use crate::model::pod::{PodJob, PullPolicy, Volume};
 use crate::model::status::Reason;
@@ -26,6 +26,9 @@ pub(super) async fn start(
         return Err(failed(Reason::InvalidSpec, format!("{} is not a pod", workload.id)));
     };
     let _busy = Busy::with(inner, &workload.id);
+    if let Some(taken) = ports::conflict(inner, &workload.id, &job.spec) {
+        return Err(failed(Reason::StartFailed, taken));
+    }
     let abilities =
         inner.abilities().await.map_err(|why| inner.error(Reason::StartFailed, "podman's abilities", why))?;
     let name = pod_name(workload);
@@ -182,14 +185,15 @@ async fn fill(inner: &Arc<Inner>, job: &PodJob, blueprint: &Blueprint, pod_id: &
 
 /// A container's start starts the pod's own container first, and where that fails (a port that is taken) says only that
 /// something failed. Asked for apart, podman says what.
-async fn real_cause(inner: &Inner, pod_id: &str, why: ApiError) -> ApiError {
+async fn real_cause(inner: &Arc<Inner>, pod_id: &str, why: ApiError) -> ApiError {
     if !matches!(&why, ApiError::Refused(_, words) if words.contains("starting some containers")) {
         return why;
     }
-    match inner.client.infra(pod_id).await {
+    let why = match inner.client.infra(pod_id).await {
         Ok(infra) => inner.client.start(&infra).await.err().unwrap_or(why),
         Err(_) => why,
-    }
+    };
+    ports::explain(inner, pod_id, why).await
 }
 
 /// A container's name is taken: by what podman, killed in the middle, left of an earlier one in its storage, or by somebody.
