@@ -20,6 +20,7 @@ mod small_disk;
 
 mod cpu;
 mod ends;
+mod examples;
 mod full_disk;
 mod kill;
 mod lifecycle;
