@@ -88,6 +88,7 @@ fn books(count: usize) -> BTreeMap<WorkloadId, Book> {
             look: 0,
             quota: Quota::Fixed,
             in_place: false,
+            unready: Vec::new(),
         };
         book.set_desired(Some(Arc::new(workload)), NOW);
         if !n.is_multiple_of(10) {

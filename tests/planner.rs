@@ -67,6 +67,7 @@ fn instance(n: usize, version: u8, handle: usize, code: Option<i32>) -> Instance
         look: 0,
         quota: Quota::Fixed,
         in_place: false,
+        unready: Vec::new(),
     }
 }
 

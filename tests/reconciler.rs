@@ -67,6 +67,7 @@ fn instance(phase: Phase, look: u64, quota: Quota) -> Instance {
         look,
         quota,
         in_place: true,
+        unready: Vec::new(),
     }
 }
 

@@ -70,6 +70,19 @@ pub struct Instance {
     pub quota: Quota,
     /// What is down of it can be started again in place ([`Executor::resume`]).
     pub in_place: bool,
+    /// What runs of it and is not ready, as its probes say.
+    pub unready: Vec<Unready>,
+}
+
+/// A part of an instance that runs and is not ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unready {
+    /// The container's name.
+    pub container: String,
+    /// What is awaited, or what failed, since when, in a sentence without the container's name.
+    pub why: String,
+    /// It was not ready yet since it was started, and nothing says that it will not be.
+    pub starting: bool,
 }
 
 /// An executor's own name for an instance; never used twice.
@@ -138,7 +151,8 @@ pub enum ExecutorEvent {
     Changed(Instance),
     /// An instance is gone without having been removed by us.
     Gone(WorkloadId, Handle),
-    /// What a start waited for ([`Reason::ImagePull`]) is over, well or not: it may be tried again now.
+    /// What a start waited for ([`Reason::ImagePull`], [`Reason::VolumeWait`]) is over, well or not: it may be tried again
+    /// now.
     Retry(WorkloadId),
     /// Something was missed: list again.
     Relist,
@@ -164,12 +178,13 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Starts one copy, held to a condition's CPU quota (µs per 100 ms) from its first moment where that can be done. Returns
     /// when it runs, when its start goes on by itself ([`Phase::Starting`]), or when it has failed; a failed start leaves
-    /// nothing behind. An error with [`Reason::ImagePull`] is no failure: [`ExecutorEvent::Retry`] follows.
+    /// nothing behind. An error with [`Reason::ImagePull`] or [`Reason::VolumeWait`] is no failure: [`ExecutorEvent::Retry`]
+    /// follows.
     fn start(&self, workload: SharedWorkload, cpu_quota_us: Option<u32>) -> Call<'_, Instance>;
 
     /// Goes on with an unfinished start, and starts again, in place, what of it is down and may be started again by this
-    /// policy. Only where [`Instance::in_place`] says so.
-    fn resume(&self, handle: Handle, _policy: RestartPolicy) -> Call<'_, Instance> {
+    /// policy. Only where [`Instance::in_place`] says so. `workload` is the version that the instance is of.
+    fn resume(&self, handle: Handle, _workload: SharedWorkload, _policy: RestartPolicy) -> Call<'_, Instance> {
         Box::pin(async move { Err(unsupported(format!("{} cannot be started again in place", handle.0))) })
     }
 

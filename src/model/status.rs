@@ -90,8 +90,12 @@ pub enum Reason {
     CronWait,
     /// `ready`: its image is on its way.
     ImagePull,
+    /// `ready`: a mount or device that it uses is not there yet.
+    VolumeWait,
     /// `degraded`: some of its containers have ended.
     ContainerDown,
+    /// `degraded`: all of it runs, and a probe says that some of it is not ready.
+    NotReady,
     /// `ready`: ran, ended badly (or `restartPolicy: Always`), waits for its retry.
     BackOff,
     /// `error`: what it asks for is not a valid spec.
@@ -116,7 +120,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, for docs and tests.
-    pub const ALL: [Reason; 21] = [
+    pub const ALL: [Reason; 23] = [
         Reason::ConditionFalse,
         Reason::UnknownProfile,
         Reason::Locked,
@@ -127,7 +131,9 @@ impl Reason {
         Reason::Stopping,
         Reason::CronWait,
         Reason::ImagePull,
+        Reason::VolumeWait,
         Reason::ContainerDown,
+        Reason::NotReady,
         Reason::BackOff,
         Reason::InvalidSpec,
         Reason::NotSupported,

@@ -265,6 +265,10 @@ fn says(book: &Book, seen: &Seen) -> (State, Reason) {
         Phase::Degraded(down) if down.iter().any(|one| one.end.code != Some(0) || awaited(book, one)) => {
             (State::Degraded, Reason::ContainerDown)
         }
+        Phase::Running | Phase::Degraded(_) if !seen.instance.unready.is_empty() => {
+            let starting = seen.instance.unready.iter().all(|one| one.starting);
+            if starting { (State::Deploying, Reason::Starting) } else { (State::Degraded, Reason::NotReady) }
+        }
         // What ended well and is not to be started again has done its work.
         Phase::Running | Phase::Degraded(_) | Phase::Ended(_) if adopted => (State::Running, Reason::Adopted),
         Phase::Running | Phase::Degraded(_) | Phase::Ended(_) => (State::Running, Reason::Running),
@@ -371,7 +375,7 @@ fn after_end(at: &Situation<'_>, desired: &Workload, last: &Seen, end: &End) -> 
 /// What the failure of an operation is said as.
 fn failing(reason: Reason) -> (State, Reason) {
     match reason {
-        Reason::ImagePull => (State::Ready, reason),
+        Reason::ImagePull | Reason::VolumeWait => (State::Ready, reason),
         _ => (State::Error, reason),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::executor::{Down, End, ExecutorId, Handle, Phase, Quota};
+use crate::executor::{Down, End, ExecutorId, Handle, Phase, Quota, Unready};
 use crate::gates::{Gate, Gates};
 use crate::model::status::{Reason, State, WorkloadStatus};
 use crate::model::time::{Mono, Now, Wall};
@@ -215,7 +215,10 @@ fn sentence(book: &Book, facts: &Facts, sky: &Sky<'_>, now: Now) -> String {
             (why, _) => why.to_owned(),
         },
         Reason::ContainerDown => format!("{}{}", down(book, facts, now), because()),
-        Reason::ImagePull => book.backoff.error.as_ref().map(|(_, why)| why.clone()).unwrap_or_default(),
+        Reason::NotReady => format!("{}{}", unready(book), because()),
+        Reason::ImagePull | Reason::VolumeWait => {
+            book.backoff.error.as_ref().map(|(_, why)| why.clone()).unwrap_or_default()
+        }
         Reason::StopFailed => match &book.backoff.end_error {
             Some((_, why)) => format!("{why}; {}", again()),
             None => again(),
@@ -285,9 +288,17 @@ fn last(book: &Book) -> Option<(&Seen, &End)> {
 fn starting(book: &Book) -> String {
     let doing = book.instances.iter().find_map(|seen| match &seen.instance.phase {
         Phase::Starting(what) => Some(what.clone()),
+        Phase::Running | Phase::Degraded(_) if !seen.instance.unready.is_empty() => Some(unready(book)),
         _ => None,
     });
     doing.map_or_else(|| "is being started".into(), |what| format!("is being started: {what}"))
+}
+
+/// What runs and is not ready: those first that are not merely starting.
+fn unready(book: &Book) -> String {
+    let mut all: Vec<&Unready> = book.instances.iter().flat_map(|seen| &seen.instance.unready).collect();
+    all.sort_by_key(|one| one.starting);
+    all.iter().map(|one| format!("container {}: {}", one.container, one.why)).collect::<Vec<_>>().join("; ")
 }
 
 fn down(book: &Book, facts: &Facts, now: Now) -> String {

@@ -56,7 +56,7 @@ pub enum StepAction {
     /// Start one copy of this, held to a CPU quota.
     Start(SharedWorkload, Option<u32>),
     /// Go on with its start, or start again in place what is down of it and may be by this policy.
-    Resume(Handle, RestartPolicy),
+    Resume(Handle, SharedWorkload, RestartPolicy),
     /// Hold this one to a CPU quota, or lift it.
     Limit(Handle, Option<u32>),
     /// Ask this one to end.
@@ -112,7 +112,10 @@ pub fn plan<'a>(books: impl ExactSizeIterator<Item = &'a Book>, gates: &Gates, w
                 starts.push((workload.priority, step(executor, StepAction::Start(workload.clone(), *quota))));
             }
             (Some(Action::Resume(by, handle, policy)), Some(workload)) => {
-                starts.push((workload.priority, step(*by, StepAction::Resume(handle.clone(), *policy))));
+                starts.push((
+                    workload.priority,
+                    step(*by, StepAction::Resume(handle.clone(), workload.clone(), *policy)),
+                ));
             }
             (Some(Action::Limit(by, handle, quota)), _) => {
                 ends.push(step(*by, StepAction::Limit(handle.clone(), *quota)));

@@ -301,7 +301,7 @@ impl Reconciler {
                 let book = self.touch(&id);
                 book.retry_heard = matches!(book.operation, Some((Operation::Start, _)));
                 let backoff = &mut book.backoff;
-                if matches!(backoff.error, Some((Reason::ImagePull, _))) {
+                if matches!(backoff.error, Some((Reason::ImagePull | Reason::VolumeWait, _))) {
                     backoff.error = None;
                     backoff.until = None;
                 }

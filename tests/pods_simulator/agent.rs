@@ -220,7 +220,9 @@ impl Loop {
         self.calls.spawn(async move {
             let result = match step.action.clone() {
                 StepAction::Start(workload, quota) => executor.start(workload, quota).await.map(Outcome::Started),
-                StepAction::Resume(handle, policy) => executor.resume(handle, policy).await.map(Outcome::Resumed),
+                StepAction::Resume(handle, workload, policy) => {
+                    executor.resume(handle, workload, policy).await.map(Outcome::Resumed)
+                }
                 StepAction::Limit(handle, quota) => executor.limit(handle, quota).await.map(Outcome::Limited),
                 StepAction::Stop(handle) => executor.stop(handle).await.map(Outcome::Stopped),
                 StepAction::Remove(handle) => executor.remove(handle).await.map(|()| Outcome::Removed),

@@ -37,6 +37,7 @@ impl Executor for Plain {
                 look: 0,
                 quota: Quota::Fixed,
                 in_place: false,
+                unready: Vec::new(),
             };
             lock(&self.instances).insert(instance.handle.clone(), instance.clone());
             Ok(instance)

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::models;
 use flotta_agent::model::pod::{
-    Container, Content, Contents, FileVolume, Mount, PodJob, PodSpec, PullPolicy, Referred, Resources, Security, Volume,
+    Container, Content, Contents, FileSource, Files, Mount, ObjectFiles, PodJob, PodSpec, PullPolicy, Referred,
+    Resources, Security, Volume,
 };
 use flotta_agent::model::profile::{ConditionRef, ConditionSpec, ProfileRef, ProfileSpec};
 use flotta_agent::model::workload::{Kind, Payload, RestartPolicy, Workload};
@@ -84,13 +85,8 @@ pub fn random(dice: &mut Dice, name: &str, version: u64) -> Workload {
         containers[0].mounts.push(mount("scratch", sub_path));
     }
     if dice.one_in(3) {
-        let files = FileVolume {
-            of: Referred::ConfigMap,
-            name: "config".into(),
-            items: Vec::new(),
-            mode: 0o644,
-            optional: false,
-        };
+        let object = ObjectFiles { of: Referred::ConfigMap, name: "config".into(), items: Vec::new(), optional: false };
+        let files = Files { sources: vec![FileSource::Object(object)], mode: 0o644 };
         volumes.insert("files".to_owned(), Volume::Files(files));
         containers[0].mounts.push(mount("files", String::new()));
     }

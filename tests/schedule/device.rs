@@ -251,6 +251,7 @@ impl Device {
                     look: 0,
                     quota: Quota::Fixed,
                     in_place: false,
+                    unready: Vec::new(),
                 };
                 self.there = Some(instance.clone());
                 self.ends = self.lasts.map(|(ms, _)| self.now.mono.0 + ms);

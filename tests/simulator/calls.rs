@@ -169,7 +169,7 @@ impl World {
                 self.machine.remove(handle);
                 Some(Outcome::Removed)
             }
-            StepAction::Resume(handle, _) => {
+            StepAction::Resume(handle, ..) => {
                 let marker = self.machine.things.get(handle)?.marker;
                 if !self.machine.resume(handle, &clock) {
                     return None;
@@ -326,7 +326,7 @@ impl World {
 fn describe(step: &Step) -> String {
     match &step.action {
         StepAction::Start(workload, quota) => format!("v{} {quota:?}", marker(workload).unwrap_or(0)),
-        StepAction::Resume(handle, _) | StepAction::Stop(handle) | StepAction::Remove(handle) => handle.0.to_string(),
+        StepAction::Resume(handle, ..) | StepAction::Stop(handle) | StepAction::Remove(handle) => handle.0.to_string(),
         StepAction::Limit(handle, quota) => format!("{} {quota:?}", handle.0),
     }
 }

@@ -182,5 +182,6 @@ fn instance(handle: &Handle, thing: &Thing, look: u64) -> Instance {
         look,
         quota: thing.quota,
         in_place: thing.by == ExecutorId::Podman,
+        unready: Vec::new(),
     }
 }

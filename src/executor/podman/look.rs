@@ -112,6 +112,7 @@ pub(super) fn instance(inner: &Inner, state: &State, handle: &Handle) -> Option<
         look: entry.look,
         quota: quota(inner, entry),
         in_place: entry.pod.in_place() && entry.stopped.is_none(),
+        unready: Vec::new(),
     })
 }
 

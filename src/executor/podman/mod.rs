@@ -164,8 +164,8 @@ impl Executor for PodmanExecutor {
         Box::pin(async move { start::start(&self.inner, &workload, cpu_quota_us).await })
     }
 
-    fn resume(&self, handle: Handle, policy: RestartPolicy) -> Call<'_, Instance> {
-        Box::pin(async move { start::resume(&self.inner, &handle, policy).await })
+    fn resume(&self, handle: Handle, workload: SharedWorkload, policy: RestartPolicy) -> Call<'_, Instance> {
+        Box::pin(async move { start::resume(&self.inner, &handle, &workload, policy).await })
     }
 
     fn limit(&self, handle: Handle, cpu_quota_us: Option<u32>) -> Call<'_, Instance> {

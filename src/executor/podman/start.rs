@@ -279,6 +279,7 @@ async fn started(
 pub(super) async fn resume(
     inner: &Arc<Inner>,
     handle: &Handle,
+    _workload: &Workload,
     policy: RestartPolicy,
 ) -> Result<Instance, ExecutorError> {
     let error = |why| inner.error(Reason::StartFailed, "the pod cannot be looked at", why);

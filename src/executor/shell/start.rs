@@ -90,6 +90,7 @@ pub(super) async fn start(inner: &Arc<Inner>, workload: &SharedWorkload) -> Resu
         look: 0,
         quota: Quota::Fixed,
         in_place: false,
+        unready: Vec::new(),
     };
     inner.table.lock().insert(handle.clone(), entry);
     drop(starting);

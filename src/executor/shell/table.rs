@@ -64,6 +64,7 @@ impl Entry {
             look,
             quota: Quota::Fixed,
             in_place: false,
+            unready: Vec::new(),
         })
     }
 }

@@ -75,7 +75,7 @@ impl Reconciler {
                 book.news = book.news.saturating_add(1);
                 self.relist.push(step.executor);
             }
-            Err(error) if error.reason == Reason::ImagePull => {
+            Err(error) if matches!(error.reason, Reason::ImagePull | Reason::VolumeWait) => {
                 book.note_waiting(error.reason, error.message, now);
             }
             Ok(outcome) => {

@@ -146,10 +146,10 @@ fn ports(report: &mut Report, fields: &mut Fields<'_>, container: &mut Container
     for (index, node) in fields.list(report, "ports").unwrap_or_default().iter().enumerate() {
         let path = format!("{path}[{index}]");
         let Some(mut port) = Fields::of(report, &path, node) else { continue };
-        port.ignore(&["name"]);
         let mut number =
             |field| port.integer(report, field, 1, i64::from(u16::MAX)).and_then(|number| u16::try_from(number).ok());
         let (inside, host) = (number("containerPort"), number("hostPort"));
+        let name = port.text(report, "name").filter(|name| !name.is_empty());
         let host_ip = port.text(report, "hostIP").filter(|ip| !ip.is_empty());
         let protocol = match port.text(report, "protocol").as_deref() {
             None | Some("TCP") => "tcp",
@@ -165,7 +165,7 @@ fn ports(report: &mut Report, fields: &mut Fields<'_>, container: &mut Container
             report.error(node.at, format!("{path}.hostIP: {:?} is not an IP address", short(ip)));
         }
         match inside {
-            Some(inside) => container.ports.push(Port { container: inside, host, host_ip, protocol }),
+            Some(inside) => container.ports.push(Port { name, container: inside, host, host_ip, protocol }),
             None => report.error(node.at, format!("{path}.containerPort: is missing")),
         }
     }

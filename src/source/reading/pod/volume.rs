@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::fields::{Fields, Report, integer};
 use super::super::tree::{At, Node, Value, short};
 use super::quantity;
-use crate::model::pod::{Container, FileItem, FileVolume, HostPathType, Mount, Referred, Volume};
+use crate::model::pod::{Container, FileItem, FileSource, Files, HostPathType, Mount, ObjectFiles, Referred, Volume};
 
 pub(super) fn read_all(report: &mut Report, pod: &mut Fields<'_>) -> BTreeMap<String, Volume> {
     let path = pod.name("volumes");
@@ -148,7 +148,7 @@ fn file_volume(
     of: Referred,
     name: &'static str,
     at: At,
-) -> Option<FileVolume> {
+) -> Option<Files> {
     let found = fields.text(report, name);
     let optional = fields.boolean(report, "optional").unwrap_or(false);
     let mode = mode(report, fields, "defaultMode").unwrap_or(0o644);
@@ -168,7 +168,10 @@ fn file_volume(
         }
     }
     match found {
-        Some(name) => Some(FileVolume { of, name, items, mode, optional }),
+        Some(name) => {
+            let object = ObjectFiles { of, name, items, optional };
+            Some(Files { sources: vec![FileSource::Object(object)], mode })
+        }
         None => {
             report.error(at, format!("{}.{name}: is missing: which {}?", fields.path, of.kind()));
             None
