@@ -76,7 +76,11 @@ fn a_port_that_a_pod_of_somebody_else_or_a_process_or_the_agent_has_is_said_with
     publisher(&place, "udp", "", &format!("hostPort: {of_udp}, hostIP: 127.0.0.1, protocol: UDP"));
     publisher(&place, "own", "", &format!("hostPort: {of_agent}, hostIP: 127.0.0.1"));
     let me = format!("(pid {})", std::process::id());
-    fails_with(&place, "pod", &[&format!("127.0.0.1:{foreign_port}/tcp is taken by podman's pod {foreign}"), "not this agent's"]);
+    fails_with(
+        &place,
+        "pod",
+        &[&format!("127.0.0.1:{foreign_port}/tcp is taken by podman's pod {foreign}"), "not this agent's"],
+    );
     fails_with(&place, "tcp", &[&format!("127.0.0.1:{of_tcp}/tcp is taken by the process"), &me]);
     fails_with(&place, "udp", &[&format!("127.0.0.1:{of_udp}/udp is taken by the process"), &me]);
     fails_with(&place, "own", &[&format!("127.0.0.1:{of_agent}/tcp is taken by this agent itself"), "http.listen"]);
@@ -91,7 +95,11 @@ fn a_port_that_a_workload_with_the_devices_own_network_listens_on_is_said_with_t
     let port = free_port();
     let serve = format!("httpd -p 127.0.0.1:{port} -h /bin; {WAITS}");
     let gateway = place.container("c", &serve);
-    place.pod("gateway", "", &format!("{{ hostNetwork: true, terminationGracePeriodSeconds: 5, containers: [ {gateway} ] }}"));
+    place.pod(
+        "gateway",
+        "",
+        &format!("{{ hostNetwork: true, terminationGracePeriodSeconds: 5, containers: [ {gateway} ] }}"),
+    );
     place.start();
     place.until_state("gateway", "running");
     until_true("it listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());

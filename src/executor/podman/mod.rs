@@ -31,6 +31,7 @@ mod look;
 mod lost;
 pub mod observe;
 pub mod ports;
+pub mod resolver;
 mod start;
 mod stop;
 mod sweep;
@@ -48,6 +49,7 @@ use tokio::task::AbortHandle;
 
 use self::client::{ApiError, Client};
 use self::images::Images;
+use self::resolver::Resolver;
 use self::table::Table;
 use self::translate::Place;
 use self::transport::{Socket, Transport};
@@ -236,6 +238,7 @@ impl Inner {
             cpu: abilities.cpu,
             memory: abilities.memory,
             files: self.pod_dir(pod_name).display().to_string(),
+            resolver: Resolver::default(),
         }
     }
 

@@ -78,6 +78,7 @@ pub(crate) fn with_contents<'a>(
     job: &PodJob,
     references: &References,
     id: &WorkloadId,
+    annotations: &BTreeMap<String, String>,
     find: impl Fn(Referred, &str) -> Option<&'a Content>,
 ) -> Payload {
     let all = |of: Referred, names: &BTreeMap<String, bool>| -> BTreeMap<String, Content> {
@@ -87,7 +88,10 @@ pub(crate) fn with_contents<'a>(
         config_maps: all(Referred::ConfigMap, &references.config_maps),
         secrets: all(Referred::Secret, &references.secrets),
     };
-    let job = PodJob { contents, ..job.clone() };
+    let mut job = PodJob { contents, ..job.clone() };
+    if let Err(why) = super::pod::network::annotated(&mut job.spec, annotations) {
+        return Payload::Invalid(why);
+    }
     match job.missing(id.namespace()).or_else(|| job.too_long(id.name())) {
         Some(what) => Payload::Invalid(what),
         None => Payload::Pod(Arc::new(job)),

@@ -72,7 +72,10 @@ impl fmt::Display for Holder {
         match self {
             Holder::Workload(id) => write!(f, "is taken by workload {id}: give one of the two another hostPort"),
             Holder::Podman(what, name) => {
-                write!(f, "is taken by podman's {what} {name}, which is not this agent's: end it, or use another hostPort")
+                write!(
+                    f,
+                    "is taken by podman's {what} {name}, which is not this agent's: end it, or use another hostPort"
+                )
             }
             Holder::Agent => {
                 write!(f, "is taken by this agent itself: use another hostPort, or change http.listen or mqtt.listen")
@@ -253,10 +256,7 @@ mod tests {
         infra.state = "exited".into();
         assert!(!holds(&infra, &at(":80/tcp")));
         let said = format!("{} {}", at("[::1]:80/tcp"), Holder::Process("nginx".into(), 7));
-        assert_eq!(
-            said,
-            "[::1]:80/tcp is taken by the process nginx (pid 7): end it, or use another hostPort"
-        );
+        assert_eq!(said, "[::1]:80/tcp is taken by the process nginx (pid 7): end it, or use another hostPort");
         assert_eq!(at(":80/udp").to_string(), "port 80/udp (on every address)");
     }
 }

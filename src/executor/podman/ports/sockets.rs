@@ -117,11 +117,8 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn the_kernels_tables_say_who_is_bound_where() {
-        let socket = |ip: &str, port, protocol: &str, user, inode| Socket {
-            at: HostPort::new(ip, port, protocol),
-            user,
-            inode,
-        };
+        let socket =
+            |ip: &str, port, protocol: &str, user, inode| Socket { at: HostPort::new(ip, port, protocol), user, inode };
         assert_eq!(
             bound(TCP, "tcp"),
             [socket("127.0.0.1", 43871, "tcp", 1000, 70311), socket("", 8080, "tcp", 0, 70312)]

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::env::{environment, expand};
 use super::limits::limits;
+use super::network::shared_with_the_device;
 use super::security::security;
 use super::{LOG_MAX_BYTES, Place};
 use crate::model::pod::{Container, PodJob};
@@ -56,6 +57,7 @@ pub(super) fn container_body(
         body["stdin"] = json!(true);
     }
     security(&mut body, container);
+    shared_with_the_device(&mut body, &job.spec, place);
     limits(&mut body, container, place, quota_us, warnings);
     body
 }

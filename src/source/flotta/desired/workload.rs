@@ -73,7 +73,7 @@ pub(super) fn read(wire: &Wire, id: &WorkloadId, secrets: &Secrets<'_>, settings
         Some(Payload::Pod(job)) => {
             let registries = credentials(wire, &prefix, &mut warnings);
             let job = PodJob { registries, ..(**job).clone() };
-            with_contents(&job, references, id, find)
+            with_contents(&job, references, id, &wire.annotations, find)
         }
         Some(other) => {
             warnings.extend(missing(references, id, find).into_iter().map(|what| Problem::new(prefix.clone(), what)));
