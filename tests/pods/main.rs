@@ -24,6 +24,7 @@ mod examples;
 mod full_disk;
 mod kill;
 mod lifecycle;
+mod networks;
 mod place;
 mod ports;
 mod power;
