@@ -202,6 +202,39 @@ fn an_annotation_puts_the_pod_on_a_network_of_podmans_where_others_find_it_by_it
 }
 
 #[test]
+fn images_are_fetched_with_what_the_pods_pull_secrets_say_and_one_that_is_of_no_use_is_a_warning() {
+    use flotta_agent::model::registry::Chosen;
+    let with = |secret: &str| {
+        let mut directory = Directory::default();
+        let pod = "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: { name: web }\nspec: { pod: { spec: { containers: [ { name: c, image: quay.io/a/b } ], imagePullSecrets: [ { name: pull } ] } } }\n";
+        directory.put("manifests", "a.yaml", Ok(pod));
+        directory.put("manifests", "s.yaml", Ok(secret));
+        let settings = Settings { device_id: None, fallback_id: "d".into(), key: DeviceKey::new([7; 32]) };
+        let workload = directory.outcome(&settings).desired.workloads.into_values().next().expect("a workload");
+        let Payload::Pod(job) = workload.payload.clone() else { panic!("{:?}", workload.payload) };
+        (job, workload.warnings.join("\n"))
+    };
+    let secret = |data: &str| {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: pull }}\ntype: kubernetes.io/dockerconfigjson\nstringData: {{ {data} }}\n"
+        )
+    };
+    let (job, said) =
+        with(&secret(r#"".dockerconfigjson": '{"auths":{"quay.io":{"username":"u","password":"hunter2"}}}'"#));
+    let Some(Chosen::Of(_, found)) = job.registries.of_image("quay.io/a/b") else { panic!("none") };
+    assert_eq!((found.user.as_str(), found.password.reveal(), said.as_str()), ("u", "hunter2", ""));
+    for (data, says) in [
+        ("password: hunter2", "no text under the key .dockerconfigjson"),
+        (r#"".dockerconfigjson": hunter2"#, "not the content of a docker config.json"),
+    ] {
+        let (job, said) = with(&secret(data));
+        assert!(job.registries.is_empty() && said.contains("Secret pull") && said.contains(says), "{said}");
+        assert!(!said.contains("hunter2"));
+    }
+    assert!(with("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: m }\n").1.contains("Secret pull is not there"));
+}
+
+#[test]
 fn volumes_are_the_pods_own_and_secrets_are_files() {
     let spec = "{ volumes: [ { name: e, emptyDir: {} }, { name: h, hostPath: { path: /srv/x, type: Directory } }, { name: m, configMap: { name: m, items: [ { key: a, path: deep/a, mode: 0600 } ] } }, { name: s, secret: { secretName: s, defaultMode: 0400 } } ], containers: [ { name: c, image: i, volumeMounts: [ { name: e, mountPath: /e }, { name: h, mountPath: /h, readOnly: true }, { name: m, mountPath: /m }, { name: s, mountPath: /s/key, subPath: key } ] } ] }";
     let made = blueprint(spec, None, true);
@@ -403,7 +436,6 @@ fn what_is_not_carried_out_yet_is_a_warning_by_its_field() {
         ("containers: [ { name: c, image: i, imagePulPolicy: Never } ]", "imagePulPolicy"),
         ("containers: [ { name: c, image: i } ], nodeSelector: { a: b }", "nodeSelector"),
         ("containers: [ { name: c, image: i } ], securityContext: { fsGroup: 3 }", "securityContext.fsGroup"),
-        ("containers: [ { name: c, image: i } ], imagePullSecrets: [ { name: x } ]", "imagePullSecrets"),
         (
             "volumes: [ { name: v, emptyDir: { sizeLimit: 1Mi } } ], containers: [ { name: c, image: i } ]",
             "emptyDir.sizeLimit",

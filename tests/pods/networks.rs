@@ -33,7 +33,8 @@ impl Drop for Network {
 fn teller(place: &Place, name: &str, annotations: &str, more: &str, script: &str) {
     let out = place.path("out");
     std::fs::create_dir_all(&out).expect("made");
-    let container = place.container("c", &format!("( {script} ) > /out/.{name} 2>&1; mv /out/.{name} /out/{name}; {WAITS}"));
+    let container =
+        place.container("c", &format!("( {script} ) > /out/.{name} 2>&1; mv /out/.{name} /out/{name}; {WAITS}"));
     let container = container.trim_end_matches('}');
     let text = format!(
         "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: {{ name: {}, annotations: {{ {annotations} }} }}\nspec:\n  type: pod\n{SOON}  pod: {{ spec: {{ terminationGracePeriodSeconds: 5, {more}volumes: [ {{ name: out, hostPath: {{ path: \"{}\" }} }} ], containers: [ {container}, volumeMounts: [ {{ name: out, mountPath: /out }} ] }} ] }} }}\n",
@@ -68,7 +69,12 @@ fn names_are_found_as_dns_config_and_host_aliases_say_on_a_network_of_its_own_an
         let said = told(&place, name);
         let servers: Vec<&str> = said.iter().filter_map(|line| line.strip_prefix("nameserver ")).collect();
         assert_eq!(servers, ["10.1.2.3", "10.1.2.4"], "{name}: {said:#?}");
-        for line in [&["search", "shop.example"][..], &["options", "ndots:2"], &["10.9.9.9", "meter"], &["10.9.9.9", "meter.example"]] {
+        for line in [
+            &["search", "shop.example"][..],
+            &["options", "ndots:2"],
+            &["10.9.9.9", "meter"],
+            &["10.9.9.9", "meter.example"],
+        ] {
             let spread = said.iter().any(|one| {
                 let words: Vec<&str> = one.split_whitespace().collect();
                 words.first() == line.first() && line.iter().all(|word| words.contains(word))
@@ -88,7 +94,13 @@ fn names_are_found_as_dns_config_and_host_aliases_say_on_a_network_of_its_own_an
 fn pods_on_a_network_of_podmans_find_each_other_by_name_and_one_that_is_not_there_is_said_with_how_to_make_it() {
     let Some(mut place) = Place::new() else { return };
     let (lan, db, web) = (place.name("lan"), place.name("db"), place.name("web"));
-    teller(&place, "db", &format!("project-flotta.io/network: \"{lan}:alias=store\""), "hostname: inner, ", "httpd -p 80 -h /etc; echo up");
+    teller(
+        &place,
+        "db",
+        &format!("project-flotta.io/network: \"{lan}:alias=store\""),
+        "hostname: inner, ",
+        "httpd -p 80 -h /etc; echo up",
+    );
     place.start();
     let missing = place.until("db", "it says what is missing", |w| w["state"] == "error");
     let message = missing["message"].as_str().expect("a sentence");
@@ -105,7 +117,13 @@ fn pods_on_a_network_of_podmans_find_each_other_by_name_and_one_that_is_not_ther
     teller(&place, "web", &format!("project-flotta.io/network: \"{lan}\""), "", &asks.join("; "));
     assert_eq!(told(&place, "web"), ["root:x:0:0:root:/:/bin/sh"; 3]);
     // One elsewhere does not.
-    teller(&place, "alone", "project-flotta.io/network: none", "", "ls /sys/class/net; wget -q -T 2 http://store/ || echo nobody");
+    teller(
+        &place,
+        "alone",
+        "project-flotta.io/network: none",
+        "",
+        "ls /sys/class/net; wget -q -T 2 http://store/ || echo nobody",
+    );
     let alone = told(&place, "alone");
     assert!(alone.contains(&"lo".to_owned()) && !alone.contains(&"eth0".to_owned()), "{alone:?}");
     assert_eq!(alone.last().map(String::as_str), Some("nobody"), "{alone:?}");
@@ -133,6 +151,9 @@ fn the_devices_processes_its_own_sysctls_and_no_seccomp_are_what_a_pod_asks_for(
     teller(&place, "usual", "", "", &script);
     let (open, usual) = (told(&place, "open"), told(&place, "usual"));
     let device = std::fs::read_link("/proc/self/ns/ipc").expect("a link").display().to_string();
-    assert!(has(&open, &["777"]) && has(&open, &["Seccomp:", "0"]) && has(&open, &[&device]) && has(&open, &["seen"]), "{open:?}");
+    assert!(
+        has(&open, &["777"]) && has(&open, &["Seccomp:", "0"]) && has(&open, &[&device]) && has(&open, &["seen"]),
+        "{open:?}"
+    );
     assert!(!has(&usual, &["777"]) && !has(&usual, &[&device]) && !has(&usual, &["seen"]), "{usual:?}");
 }

@@ -81,6 +81,8 @@ pub struct PodSpec {
     pub host_aliases: Vec<(String, String)>,
     /// How its containers find names.
     pub dns: Dns,
+    /// Secrets with what its images are fetched with.
+    pub pull_secrets: Vec<String>,
     /// Between TERM and KILL.
     pub grace: Duration,
 }

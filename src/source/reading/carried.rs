@@ -80,6 +80,7 @@ pub(crate) fn with_contents<'a>(
     id: &WorkloadId,
     annotations: &BTreeMap<String, String>,
     find: impl Fn(Referred, &str) -> Option<&'a Content>,
+    warnings: &mut Vec<String>,
 ) -> Payload {
     let all = |of: Referred, names: &BTreeMap<String, bool>| -> BTreeMap<String, Content> {
         names.keys().filter_map(|name| Some((name.clone(), find(of, name)?.clone()))).collect()
@@ -89,6 +90,11 @@ pub(crate) fn with_contents<'a>(
         secrets: all(Referred::Secret, &references.secrets),
     };
     let mut job = PodJob { contents, ..job.clone() };
+    for name in std::mem::take(&mut job.spec.pull_secrets) {
+        let found = job.contents.secrets.get(&name);
+        warnings.extend(super::registries::add_secret(&mut job.registries, &name, found));
+        job.spec.pull_secrets.push(name);
+    }
     if let Err(why) = super::pod::network::annotated(&mut job.spec, annotations) {
         return Payload::Invalid(why);
     }

@@ -30,7 +30,9 @@ pub(super) fn volumes(pod: &str, workload: &Workload, job: &PodJob, place: &Plac
     for (volume, what) in &job.spec.volumes {
         match what {
             Volume::Empty { memory, size_limit } => {
-                let size = size_limit.map_or_else(String::new, |bytes| format!(",size={bytes}"));
+                // Not "size=…": podman takes that for a quota of its own, which few file systems have.
+                let pages = |bytes: u64| bytes.div_ceil(rustix::param::page_size() as u64);
+                let size = size_limit.map_or_else(String::new, |bytes| format!(",nr_blocks={}", pages(bytes)));
                 let options = if *memory {
                     json!({ "type": "tmpfs", "device": "tmpfs", "o": format!("mode=1777{size}") })
                 } else {

@@ -60,6 +60,16 @@ pub(crate) fn read(report: &mut Report, path: &str, node: &Node) -> Option<PodSp
             into.push(container);
         }
     }
+    let path_of_secrets = fields.name("imagePullSecrets");
+    for (index, node) in fields.list(report, "imagePullSecrets").unwrap_or_default().iter().enumerate() {
+        let path = format!("{path_of_secrets}[{index}]");
+        let Some(mut secret) = Fields::of(report, &path, node) else { continue };
+        match secret.text(report, "name") {
+            Some(name) => spec.pull_secrets.push(name),
+            None => report.error(node.at, format!("{path}.name: is missing: which Secret?")),
+        }
+        secret.finish(report);
+    }
     // Read by the caller, which gives it its default.
     fields.ignore(&["restartPolicy"]);
     network::read(report, &mut fields, &mut spec);
@@ -81,7 +91,6 @@ pub(crate) fn read(report: &mut Report, path: &str, node: &Node) -> Option<PodSp
             "activeDeadlineSeconds",
             "ephemeralContainers",
             "hostUsers",
-            "imagePullSecrets",
             "os",
             "readinessGates",
             "resourceClaims",
