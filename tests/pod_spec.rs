@@ -66,6 +66,7 @@ fn a_field_of_a_container_becomes_what_podman_understands() {
         ("envFrom: [ { prefix: P_, configMapRef: { name: m } } ]", "/env/P_a", json!("1")),
         ("workingDir: /srv", "/work_dir", json!("/srv")),
         ("tty: true", "/terminal", json!(true)),
+        ("stdin: true", "/stdin", json!(true)),
         ("securityContext: { runAsUser: 7 }", "/user", json!("7")),
         ("securityContext: { runAsUser: 7, runAsGroup: 8 }", "/user", json!("7:8")),
         // The user is the image's: what it is, podman is asked.
@@ -149,6 +150,8 @@ fn a_field_of_a_pod_becomes_what_podman_understands() {
         let found = made.pod.pointer(pointer).cloned().unwrap_or_default();
         assert_eq!(found, *expected, "{more}: {pointer}");
     }
+    let groups = "{ containers: [ { name: c, image: i } ], securityContext: { supplementalGroups: [ 20, 5 ] } }";
+    assert_eq!(blueprint(groups, None, true).containers[0].body["groups"], json!(["20", "5"]));
 }
 
 #[test]
