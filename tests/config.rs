@@ -42,7 +42,7 @@ fn defaults_are_those_of_the_specification() {
         assert_eq!(config.metrics.ttl, Duration::ZERO);
         assert_eq!(config.metrics.restart_grace, Duration::from_secs(120));
         assert_eq!(config.podman.socket, Path::new("/run/podman/podman.sock"));
-        assert_eq!(config.podman.rootless_socket, Path::new("/run/user/0/podman/podman.sock"));
+        assert_eq!(config.podman.rootless_runtime_dir.as_deref(), Some(Path::new("/run/user/0")));
         let remote = &config.remote;
         assert_eq!((&remote.host_paths, remote.on_removal), (&HostPaths::Allow, OnEnd::Stop));
         assert_eq!((remote.privileged, remote.host_network, remote.shell, remote.ansible), (false, true, false, false));
@@ -71,7 +71,7 @@ DEVICE_ID: toto
     assert_eq!(config.log.level, LogLevel::Debug);
     assert_eq!(config.device_id.as_deref(), Some("toto"));
     assert_eq!(config.server.url.as_deref(), Some("https://127.0.0.1:8043"));
-    assert_eq!(config.podman.rootless_socket, Path::new("/run/user/1000/podman/podman.sock"));
+    assert_eq!(config.podman.rootless_runtime_dir.as_deref(), Some(Path::new("/run/user/1000")));
     assert_eq!(messages(&loaded), Vec::<String>::new());
     let absent: Vec<String> = absent(&loaded).iter().map(|problem| problem.message.clone()).collect();
     assert!(absent.contains(&"KUBECONFIG: /path/to/kubeconfig/if/any is not there".to_string()), "{absent:?}");

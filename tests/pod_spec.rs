@@ -25,8 +25,15 @@ fn workload(head: &str, spec: &str) -> Arc<Workload> {
 }
 
 fn place(cpu: bool) -> Place {
-    let resolver = Resolver::parse("nameserver 10.0.0.1\nsearch lan\noptions ndots:1\n");
-    Place { owner: "us".into(), device: "d".into(), cpu, memory: cpu, files: "/files".into(), resolver }
+    Place {
+        owner: "us".into(),
+        device: "d".into(),
+        cpu,
+        memory: cpu,
+        no_limits: "no controller",
+        files: "/files".into(),
+        resolver: Resolver::parse("nameserver 10.0.0.1\nsearch lan\noptions ndots:1\n"),
+    }
 }
 
 fn blueprint(spec: &str, quota: Option<u32>, cpu: bool) -> Blueprint {

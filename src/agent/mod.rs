@@ -14,7 +14,7 @@ use crate::board::Board;
 use crate::clock;
 use crate::commands::Commands;
 use crate::config::{self, Config, Loaded};
-use crate::executor::podman::{PodmanExecutor, Setting};
+use crate::executor::podman::{PodmanExecutor, Setting, User, UserPodman};
 use crate::executor::shell::ShellExecutor;
 use crate::executor::{Executor, ExecutorId};
 use crate::gates::{Gates, Settings, StoredTruths};
@@ -228,22 +228,31 @@ fn executors(
     tokio::spawn(reconcile::forward(ExecutorId::Shell, heard, inputs.clone()));
     let mut all: BTreeMap<ExecutorId, Arc<dyn Executor>> = BTreeMap::new();
     all.insert(ExecutorId::Shell, Arc::new(shell));
-    let sockets =
-        [(ExecutorId::Podman, &config.podman.socket), (ExecutorId::PodmanRootless, &config.podman.rootless_socket)];
-    for (id, socket) in sockets {
-        let rootless = id == ExecutorId::PodmanRootless;
+    for id in [ExecutorId::Podman, ExecutorId::PodmanRootless] {
+        let user = (id == ExecutorId::PodmanRootless).then(|| user_podman(config));
         let setting = Setting {
             owner: state.owner().to_owned(),
             device: device_id.to_owned(),
-            pods_dir: state.pods(rootless),
+            pods_dir: state.pods(user.is_some()),
             policy: policy(config),
-            rootless,
+            user,
         };
         let (events, heard) = mpsc::channel(64);
-        all.insert(id, Arc::new(PodmanExecutor::new(socket, setting, Arc::new(clock::wall), events)));
+        let executor = PodmanExecutor::new(&config.podman.socket, setting, Arc::new(clock::wall), events);
+        all.insert(id, Arc::new(executor));
         tokio::spawn(reconcile::forward(id, heard, inputs.clone()));
     }
     all
+}
+
+fn user_podman(config: &Config) -> UserPodman {
+    UserPodman {
+        user: config.podman.rootless_user.clone(),
+        socket: config.podman.rootless_socket.clone(),
+        runtime_dir: config.podman.rootless_runtime_dir.clone(),
+        system: config.podman.socket.clone(),
+        agent: User::own(),
+    }
 }
 
 /// The manifests and the server say it themselves, and no longer once it is mended.
@@ -254,18 +263,19 @@ fn is_told_elsewhere(absent: &str) -> bool {
 /// What a server may ask for: as configured, and never for what would make it the device's master.
 fn policy(config: &Config) -> Policy {
     let remote = &config.remote;
+    let user = user_podman(config);
+    // One that does not exist yet has no socket to be kept from anybody.
+    let user_socket = user.find().ok().map(|found| found.socket).or(user.socket);
     Policy {
         host_paths: remote.host_paths.clone(),
         privileged: remote.privileged,
         host_network: remote.host_network,
         shell: remote.shell,
         ansible: remote.ansible,
-        ours: vec![
-            config.state.dir.clone(),
-            config.control.socket.clone(),
-            config.podman.socket.clone(),
-            config.podman.rootless_socket.clone(),
-        ],
+        ours: [config.state.dir.clone(), config.control.socket.clone(), config.podman.socket.clone()]
+            .into_iter()
+            .chain(user_socket)
+            .collect(),
     }
 }
 

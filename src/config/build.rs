@@ -221,6 +221,7 @@ impl Build<'_> {
             return Err(ConfigErrors(self.errors));
         }
         self.note();
+        self.whose_podman();
         let file = self.inputs.file.as_ref().map(|file| file.path.clone());
         Ok(Loaded { config: self.config, warnings: self.warnings, places: self.places, file })
     }
@@ -241,6 +242,15 @@ impl Build<'_> {
         }
         if self.config.state.dir.as_os_str().is_empty() && !self.places.contains_key("state.dir") {
             self.error("state.dir", "neither XDG_STATE_HOME nor HOME is set: write state: { dir: … }".into());
+        }
+    }
+
+    /// What is said of the runtime directory by a key wins over the user's own; the agent's own surroundings do not.
+    fn whose_podman(&mut self) {
+        let told = self.places.contains_key("XDG_RUNTIME_DIR");
+        let podman = &mut self.config.podman;
+        if told || podman.rootless_user.is_none() {
+            podman.rootless_runtime_dir = Some(self.config.xdg_runtime_dir.clone());
         }
     }
 

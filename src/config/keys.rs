@@ -46,7 +46,7 @@ pub const KEYS: &[Key] = &[
         "XDG_RUNTIME_DIR",
         "path",
         Found("the environment's `XDG_RUNTIME_DIR`, else `/run/user/<uid>`"),
-        "The runtime directory of the user whose podman runs rootless workloads; `$XDG_RUNTIME_DIR` at the beginning of any other path stands for it.",
+        "The runtime directory of the user whose podman runs rootless workloads (`podman.rootless_user`); `$XDG_RUNTIME_DIR` at the beginning of any other path stands for it.",
         put!(xdg_runtime_dir, path),
     ),
     key(
@@ -297,11 +297,18 @@ pub const KEYS: &[Key] = &[
         put!(podman.socket, path),
     ),
     key(
+        "podman.rootless_user",
+        "text",
+        Found("the agent's own user; where the agent is root, the owner of `podman.rootless_socket`"),
+        "Whose podman runs rootless workloads: a name or a number. Its runtime directory is `/run/user/<uid>`, unless the key `XDG_RUNTIME_DIR` is set; the environment's own `XDG_RUNTIME_DIR` does not count then.",
+        put!(podman.rootless_user = read::user),
+    ),
+    key(
         "podman.rootless_socket",
         "path",
-        Is("$XDG_RUNTIME_DIR/podman/podman.sock"),
-        "Where the podman for rootless workloads listens.",
-        put!(podman.rootless_socket, path),
+        Found("`podman/podman.sock` in the runtime directory of that user"),
+        "Where the podman for rootless workloads listens; for the place it wins over `podman.rootless_user` and `XDG_RUNTIME_DIR`. An agent that is root talks to it only if it belongs to that user, or to root in a directory of root's.",
+        put!(podman.rootless_socket, some_path),
     ),
     key(
         "workloads.on_exit",

@@ -14,6 +14,24 @@ pub(super) fn device_id(value: &Value<'_>) -> Result<Option<String>, String> {
     Ok(text)
 }
 
+/// A name or a number; empty: none.
+pub(super) fn user(value: &Value<'_>) -> Result<Option<String>, String> {
+    let right = "write a user's name, or a number";
+    let text = match value.raw {
+        Raw::Number(text) => text.clone(),
+        _ => match value.optional_text(right)? {
+            Some(text) => text,
+            None => return Ok(None),
+        },
+    };
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, ':' | '/' | ',');
+    let number = text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<u32>().is_err();
+    if number || text.starts_with('-') || !text.chars().all(plain) {
+        return value.wrong(right);
+    }
+    Ok(Some(text))
+}
+
 pub(super) fn namespace(value: &Value<'_>) -> Result<String, String> {
     let text = value.text("write a name like default")?;
     id::rfc1123(value.key, &text)?;

@@ -210,8 +210,12 @@ pub struct Metrics {
 pub struct Podman {
     /// `podman.socket`.
     pub socket: PathBuf,
-    /// `podman.rootless_socket`.
-    pub rootless_socket: PathBuf,
+    /// `podman.rootless_user`: whose podman runs rootless workloads.
+    pub rootless_user: Option<String>,
+    /// `podman.rootless_socket`; `None`: in that user's runtime directory.
+    pub rootless_socket: Option<PathBuf>,
+    /// That user's runtime directory; `None`: `/run/user/<uid>`.
+    pub rootless_runtime_dir: Option<PathBuf>,
 }
 
 /// What a server may ask of this device.
@@ -290,7 +294,12 @@ impl Config {
                 password_file: None,
             },
             metrics: Metrics { ttl: Duration::ZERO, restart_grace: Duration::ZERO },
-            podman: Podman { socket: PathBuf::new(), rootless_socket: PathBuf::new() },
+            podman: Podman {
+                socket: PathBuf::new(),
+                rootless_user: None,
+                rootless_socket: None,
+                rootless_runtime_dir: None,
+            },
             remote: Remote {
                 host_paths: HostPaths::Deny,
                 privileged: false,

@@ -164,6 +164,11 @@ impl Value<'_> {
         }
     }
 
+    /// A path that is set.
+    pub(super) fn some_path(&self) -> Result<Option<PathBuf>, String> {
+        self.path().map(Some)
+    }
+
     /// A path, where empty means none.
     pub(super) fn optional_path(&self) -> Result<Option<PathBuf>, String> {
         if self.raw.is_empty() { Ok(None) } else { self.path().map(Some) }

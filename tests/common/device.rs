@@ -23,6 +23,8 @@ pub struct Device {
     pub agent: Option<Agent>,
     /// Where its podman listens; unless said, nowhere.
     pub podman: PathBuf,
+    /// Where a user's podman listens; unless said, nowhere.
+    pub rootless: PathBuf,
 }
 
 pub struct Agent {
@@ -38,7 +40,8 @@ impl Device {
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::create_dir(dir.path().join("manifests")).expect("made");
         let podman = dir.path().join("no-podman.sock");
-        Device { dir, agent: None, podman }
+        let rootless = podman.clone();
+        Device { dir, agent: None, podman, rootless }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -70,7 +73,7 @@ impl Device {
             .env("EDGE_DEVICE_HTTP_LISTEN", "127.0.0.1:0")
             .env("EDGE_DEVICE_MQTT_LISTEN", "127.0.0.1:0")
             .env("EDGE_DEVICE_PODMAN_SOCKET", &self.podman)
-            .env("EDGE_DEVICE_PODMAN_ROOTLESS_SOCKET", self.path("no-podman.sock"));
+            .env("EDGE_DEVICE_PODMAN_ROOTLESS_SOCKET", &self.rootless);
         command
     }
 

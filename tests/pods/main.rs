@@ -31,6 +31,7 @@ mod old_readme_pods;
 mod place;
 mod ports;
 mod power;
+mod rootless;
 mod service;
 mod specs;
 mod unreachable;

@@ -1,23 +1,51 @@
 //! A device whose pods run on the podman under the tests; whatever becomes of the test, none of them stays.
 
 use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
 use super::device::{Device, until_true};
 use super::processes;
-use super::service::{Podman, Service, image, podman};
+use super::service::{Podman, Service, both, image, podman, rootless, system};
 
-/// A device with a podman.
+/// A device with a podman, or with both.
 pub struct Place {
     device: Device,
+    /// Whose pods [`Place::pod`] makes.
     pub podman: Podman,
+    /// The user's, beside root's.
+    pub rootless: Option<Podman>,
 }
 
 impl Place {
     /// `None`: there is no podman to be had (said).
     pub fn new() -> Option<Place> {
         Some(Place::on(podman()?))
+    }
+
+    /// With the user's podman: the pods that it makes are `rootless: true`.
+    pub fn rootless() -> Option<Place> {
+        Some(Place::on(rootless()?))
+    }
+
+    /// Both of them, one after the other: for what has to hold on both.
+    pub fn each() -> impl Iterator<Item = Place> {
+        both().into_iter().map(Place::on)
+    }
+
+    /// With both podmans at once: pods are root's unless their head says `rootless: true`.
+    pub fn both() -> Option<Place> {
+        let mut place = Place::on(system()?);
+        place.beside(rootless()?);
+        Some(place)
+    }
+
+    /// The agent speaks to this user's podman too.
+    pub fn beside(&mut self, rootless: Podman) {
+        self.device.rootless.clone_from(&rootless.socket);
+        self.rootless = Some(rootless);
     }
 
     /// With a service of its own, which runs.
@@ -30,8 +58,13 @@ impl Place {
     /// Whose agent speaks to this service.
     pub fn on(podman: Podman) -> Place {
         let mut device = Device::new();
-        device.podman.clone_from(&podman.socket);
-        let place = Place { device, podman };
+        let socket = if podman.rootless { &mut device.rootless } else { &mut device.podman };
+        socket.clone_from(&podman.socket);
+        if podman.rootless {
+            // What is mounted from here, that user has to reach.
+            open(&device.path(""), 0o711);
+        }
+        let place = Place { device, podman, rootless: None };
         place.manifest("device.yaml", &place.device_yaml());
         place
     }
@@ -56,11 +89,17 @@ impl Place {
 
     /// A pod: `head` goes below the workload's spec, `spec` is the pod's, both in YAML's short form.
     pub fn pod(&self, name: &str, head: &str, spec: &str) {
+        let whose = self.whose();
         let text = format!(
-            "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: {{ name: {} }}\nspec:\n  type: pod\n{head}  pod: {{ spec: {spec} }}\n",
+            "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: {{ name: {} }}\nspec:\n  type: pod\n{whose}{head}  pod: {{ spec: {spec} }}\n",
             self.name(name)
         );
         self.manifest(&format!("{name}.yaml"), &text);
+    }
+
+    /// What a workload's spec says of its podman.
+    pub fn whose(&self) -> &'static str {
+        if self.podman.rootless { "  rootless: true\n" } else { "" }
     }
 
     /// A pod of one container that runs this script; TERM ends it at once.
@@ -76,6 +115,16 @@ impl Place {
             image(),
             self.tag()
         )
+    }
+
+    /// A directory of the test's that pods write to, as their user.
+    pub fn shared(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir(&path).expect("made");
+        if self.podman.rootless {
+            super::service::user().own(&path);
+        }
+        path
     }
 
     /// The containers of a workload, without podman's own; by name.
@@ -115,17 +164,21 @@ impl Place {
     fn until_gone(&self, part: &str) {
         let mut left = Vec::new();
         until_true(&format!("nothing named *{part}* is left"), || {
-            left = self.podman.named(part);
+            left = [Some(&self.podman), self.rootless.as_ref()]
+                .into_iter()
+                .flatten()
+                .flat_map(|p| p.named(part))
+                .collect();
             left.is_empty()
         });
     }
 
-    fn clean(&self) {
-        for pod in self.podman.pods(&format!("project-flotta.io/device={}", self.id())) {
-            self.podman.remove_pod(pod["Id"].as_str().unwrap_or_default());
+    fn clean(&self, podman: &Podman) {
+        for pod in podman.pods(&format!("project-flotta.io/device={}", self.id())) {
+            podman.remove_pod(pod["Id"].as_str().unwrap_or_default());
         }
-        for volume in self.podman.named(&self.tag()).iter().filter_map(|name| name.strip_prefix("volumes: ")) {
-            self.podman.call("DELETE", &format!("volumes/{volume}"), None);
+        for volume in podman.named(&self.tag()).iter().filter_map(|name| name.strip_prefix("volumes: ")) {
+            podman.call("DELETE", &format!("volumes/{volume}"), None);
         }
     }
 }
@@ -147,13 +200,18 @@ impl DerefMut for Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.device.kill();
-        if self.podman.answers() {
-            self.clean();
-        } else if let Some(shared) = podman() {
-            self.podman = shared;
-            self.clean();
+        for podman in [Some(&self.podman), self.rootless.as_ref()].into_iter().flatten() {
+            if podman.answers() {
+                self.clean(podman);
+            } else if let Some(shared) = if podman.rootless { rootless() } else { system() } {
+                self.clean(&shared);
+            }
         }
     }
+}
+
+fn open(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("opened");
 }
 
 /// Pids of the processes of a container of podman's list.

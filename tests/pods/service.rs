@@ -1,4 +1,4 @@
-//! The podman under the tests, asked without the agent's own client.
+//! The podmans under the tests, root's and a user's, asked without the agent's own client.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -41,10 +41,33 @@ fn fact(name: &str) -> &'static str {
     all.get(name).unwrap_or_else(|| panic!("{name} is not set: tests/podman.sh prints it"))
 }
 
-/// A podman, or `None` with the reason printed.
+/// The podman that tests run on which need only one, or `None` with the reason printed: root's; with
+/// FLOTTA_TEST_PODMAN=rootless the user's.
 pub fn podman() -> Option<Podman> {
+    if std::env::var("FLOTTA_TEST_PODMAN").is_ok_and(|which| which == "rootless") {
+        return rootless();
+    }
+    system()
+}
+
+/// Root's podman, or `None` with the reason printed.
+pub fn system() -> Option<Podman> {
+    found("FLOTTA_PODMAN_SOCKET", false)
+}
+
+/// A user's podman, or `None` with the reason printed.
+pub fn rootless() -> Option<Podman> {
+    found("FLOTTA_PODMAN_ROOTLESS_SOCKET", true)
+}
+
+/// Both, for what has to hold for both; empty with the reason printed.
+pub fn both() -> Vec<Podman> {
+    system().into_iter().chain(rootless()).collect()
+}
+
+fn found(socket: &str, rootless: bool) -> Option<Podman> {
     match facts() {
-        Ok(_) => Some(Podman { socket: fact("FLOTTA_PODMAN_SOCKET").into() }),
+        Ok(_) => Some(Podman { socket: fact(socket).into(), rootless }),
         Err(why) => {
             // Past the test runner, which keeps to itself what a passing test prints.
             let _ = writeln!(std::io::stderr(), "skipped: {why}");
@@ -58,22 +81,66 @@ pub fn image() -> &'static str {
     fact("FLOTTA_PODMAN_IMAGE")
 }
 
-/// Whether limits of CPU and memory are kept here; `None`: not, with the reason printed.
+/// Whether [`podman`] keeps limits of CPU and memory; `None`: not, with the reason printed.
 pub fn limits() -> Option<()> {
-    if fact("FLOTTA_PODMAN_LIMITS") == "1" {
+    if podman()?.limits() {
         return Some(());
     }
     let _ = writeln!(std::io::stderr(), "skipped: podman cannot limit CPU and memory on this machine");
     None
 }
 
+/// Whose the user's podman is.
+pub struct User {
+    pub name: &'static str,
+    pub uid: u32,
+    pub gid: u32,
+    pub runtime_dir: &'static Path,
+}
+
+/// The user of [`rootless`].
+pub fn user() -> User {
+    let number = |name: &str| fact(&format!("FLOTTA_PODMAN_ROOTLESS_{name}")).parse().expect("a number");
+    User {
+        name: fact("FLOTTA_PODMAN_ROOTLESS_USER"),
+        uid: number("UID"),
+        gid: number("GID"),
+        runtime_dir: Path::new(fact("FLOTTA_PODMAN_ROOTLESS_RUNTIME_DIR")),
+    }
+}
+
+impl User {
+    /// A command that runs as this user, with the environment of a login.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(fact("FLOTTA_PODMAN_ROOTLESS_RUN"));
+        command.arg(program);
+        command
+    }
+
+    /// Gives something to this user.
+    pub fn own(&self, path: &Path) {
+        std::os::unix::fs::chown(path, Some(self.uid), Some(self.gid)).expect("given");
+    }
+}
+
 /// A podman service, over its socket.
 #[derive(Clone, Debug)]
 pub struct Podman {
     pub socket: PathBuf,
+    /// It is the user's.
+    pub rootless: bool,
 }
 
 impl Podman {
+    fn service(&self) -> &'static str {
+        fact(if self.rootless { "FLOTTA_PODMAN_ROOTLESS_SERVICE" } else { "FLOTTA_PODMAN_SERVICE" })
+    }
+
+    /// Whether limits of CPU and memory are kept here.
+    pub fn limits(&self) -> bool {
+        fact(if self.rootless { "FLOTTA_PODMAN_ROOTLESS_LIMITS" } else { "FLOTTA_PODMAN_LIMITS" }) == "1"
+    }
+
     fn exchange(&self, method: &str, path: &str, body: Option<&Json>) -> std::io::Result<(u16, String)> {
         let mut stream = UnixStream::connect(&self.socket)?;
         stream.set_read_timeout(Some(deadline()))?;
@@ -166,15 +233,18 @@ impl Podman {
     /// One more service on a socket of its own, over the same containers; not started yet.
     pub fn second(&self) -> Service {
         let home = tempfile::tempdir().expect("a directory");
-        let podman = Podman { socket: home.path().join("podman.sock") };
+        if self.rootless {
+            user().own(home.path());
+        }
+        let podman = Podman { socket: home.path().join("podman.sock"), rootless: self.rootless };
         Service { podman, child: None, dir: None, _home: Some(home) }
     }
 
     /// A service with containers of its own, which has the image of the tests. Only for pods without a network of their own:
     /// that one is the machine's.
     pub fn apart(&self, dir: &Path) -> Service {
-        let socket = dir.join("podman.sock");
-        let mut service = Service { podman: Podman { socket }, child: None, dir: Some(dir.to_owned()), _home: None };
+        let podman = Podman { socket: dir.join("podman.sock"), rootless: self.rootless };
+        let mut service = Service { podman, child: None, dir: Some(dir.to_owned()), _home: None };
         service.start();
         let image = self.bytes("GET", &format!("images/{}/get", image().replace('/', "%2F")), &[]);
         service.podman.bytes("POST", "images/load", &image);
@@ -237,7 +307,7 @@ pub struct Service {
 impl Service {
     pub fn start(&mut self) {
         let _ = std::fs::remove_file(&self.podman.socket);
-        let child = Command::new(fact("FLOTTA_PODMAN_SERVICE"))
+        let child = Command::new(self.podman.service())
             .arg(&self.podman.socket)
             .args(&self.dir)
             .stdin(Stdio::null())

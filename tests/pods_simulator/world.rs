@@ -124,7 +124,7 @@ impl World {
             device: "device".into(),
             pods_dir: self.pods_dir.clone(),
             policy,
-            rootless: false,
+            user: None,
         };
         self.agent = Some(Agent::start(Start {
             podman: self.podman.clone(),

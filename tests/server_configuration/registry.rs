@@ -102,7 +102,7 @@ fn setting(dir: &Path) -> Setting {
         ansible: false,
         ours: Vec::new(),
     };
-    Setting { owner: "us".into(), device: "d".into(), pods_dir: dir.join("pods"), policy, rootless: false }
+    Setting { owner: "us".into(), device: "d".into(), pods_dir: dir.join("pods"), policy, user: None }
 }
 
 /// A workload of the server with these images and this auth file.

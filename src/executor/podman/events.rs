@@ -44,7 +44,7 @@ pub(super) async fn follow(inner: Arc<Inner>) {
                 // Podman ended or was ended: whether it can still be asked is to be known now.
                 relist(&inner).await;
             }
-            Err(why) => tracing::debug!(podman = inner.shown, %why, "no events of podman"),
+            Err(why) => tracing::debug!(podman = inner.shown(), %why, "no events of podman"),
         }
         tokio::time::sleep(wait).await;
         wait = wait.saturating_mul(2).min(RETRY.1);

@@ -23,8 +23,6 @@ const STOP_IS_OVER: Duration = Duration::from_secs(60);
 pub(super) async fn list(inner: &Arc<Inner>) -> Result<Vec<Instance>, ExecutorError> {
     let cannot = |why| inner.error(Reason::ExecutorUnreachable, "podman cannot be asked what is there", why);
     let found = look(inner, None).await.map_err(cannot)?;
-    // Asked for here so that no start has to wait for it.
-    inner.abilities().await.map_err(cannot)?;
     if !inner.swept.swap(true, Ordering::Relaxed) {
         sweep::sweep(inner).await;
     }
@@ -40,6 +38,8 @@ pub(super) struct Found {
 
 /// Looks at one workload, or at all of them; what is newer than this look stays as it is.
 pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Result<Found, ApiError> {
+    // Whose podman it is comes first: another's pods are none of these. (Asked once for each connection.)
+    inner.abilities().await?;
     let look = inner.draw();
     inner.table.covers(only);
     let looked = Looked { at_ns: inner.now_ns(), at: tokio::time::Instant::now() };

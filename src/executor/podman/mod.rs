@@ -38,6 +38,7 @@ mod sweep;
 mod table;
 pub mod translate;
 pub mod transport;
+mod user;
 pub mod wire;
 
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ use self::resolver::Resolver;
 use self::table::Table;
 use self::translate::Place;
 use self::transport::{Socket, Transport};
+use self::user::{Found, UserSocket};
+pub use self::user::{User, UserPodman};
 use super::{Call, End, Executor, ExecutorError, ExecutorEvent, Handle, Instance};
 use crate::model::policy::Policy;
 use crate::model::status::Reason;
@@ -73,8 +76,8 @@ pub struct Setting {
     pub pods_dir: PathBuf,
     /// What a server may ask for.
     pub policy: Policy,
-    /// The service is a user's, not root's.
-    pub rootless: bool,
+    /// The service is this user's; `None`: root's.
+    pub user: Option<UserPodman>,
 }
 
 /// Runs pods.
@@ -86,8 +89,8 @@ pub struct PodmanExecutor {
 struct Inner {
     client: Client,
     setting: Setting,
-    /// What people call the service.
-    shown: String,
+    /// What people call root's service.
+    system: String,
     clock: Clock,
     events: mpsc::Sender<ExecutorEvent>,
     table: Table,
@@ -110,10 +113,14 @@ struct Abilities {
 }
 
 impl PodmanExecutor {
-    /// Over a unix socket, which need not be there yet. Needs a tokio runtime.
+    /// Over root's unix socket, or a user's ([`Setting::user`]), which need not be there yet. Needs a tokio runtime.
     #[must_use]
     pub fn new(socket: &Path, setting: Setting, clock: Clock, events: mpsc::Sender<ExecutorEvent>) -> PodmanExecutor {
-        PodmanExecutor::over(Arc::new(Socket::new(socket)), &socket.display().to_string(), setting, clock, events)
+        let transport: Arc<dyn Transport> = match &setting.user {
+            Some(user) => Arc::new(UserSocket::new(user.clone())),
+            None => Arc::new(Socket::new(socket)),
+        };
+        PodmanExecutor::over(transport, &socket.display().to_string(), setting, clock, events)
     }
 
     /// Over any way to a podman service; `shown` is what people call it.
@@ -128,7 +135,7 @@ impl PodmanExecutor {
         let inner = Arc::new(Inner {
             client: Client::new(transport),
             setting,
-            shown: shown.to_owned(),
+            system: shown.to_owned(),
             clock,
             events,
             table: Table::default(),
@@ -202,6 +209,16 @@ impl Inner {
         (self.clock)().0.saturating_mul(1_000_000)
     }
 
+    /// Whose podman it is, and where; `None`: root's, or nobody knows (no call can be made then).
+    fn user_podman(&self) -> Option<Found> {
+        self.setting.user.as_ref()?.find().ok()
+    }
+
+    /// Who owns files that are made for pods, where that is not the agent.
+    fn user(&self) -> Option<User> {
+        self.user_podman().map(|found| found.user)
+    }
+
     fn pod_dir(&self, pod_name: &str) -> PathBuf {
         self.setting.pods_dir.join(pod_name)
     }
@@ -212,6 +229,10 @@ impl Inner {
             return Ok(known);
         }
         let host = self.client.info().await?.host;
+        if self.setting.user.is_some() && host.security.rootless == Some(false) {
+            let why = "what answers there is root's podman, and no user's: set podman.rootless_user";
+            return Err(ApiError::Unreachable(why.into()));
+        }
         let controllers = host.cgroup_controllers.unwrap_or_default();
         let has = |name: &str| controllers.iter().any(|controller| controller == name);
         let cgroups_v1 = host.cgroup_version == "v1";
@@ -222,13 +243,34 @@ impl Inner {
 
     /// Podman can limit CPU here, as far as is known.
     fn limits_cpu(&self) -> bool {
+        self.cpu_warning().is_none()
+    }
+
+    /// Said of a condition's quota where podman cannot limit CPU.
+    fn cpu_warning(&self) -> Option<String> {
         let known = *self.abilities.lock().unwrap_or_else(PoisonError::into_inner);
-        known.is_none_or(|known| known.cpu)
+        known.filter(|known| !known.cpu).map(|known| {
+            format!(
+                "LimitNotEnforced: podman cannot limit CPU on this machine, so the condition's cpu has no effect: {}",
+                self.no_limits(known.cgroups_v1)
+            )
+        })
     }
 
     fn forget_abilities(&self) {
         *self.abilities.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.images.forget_all();
+    }
+
+    /// Why podman keeps no limit whose controller it does not name.
+    fn no_limits(&self, cgroups_v1: bool) -> &'static str {
+        match (&self.setting.user, cgroups_v1) {
+            (None, _) => "its cgroup controller is not there",
+            (Some(_), true) => "with cgroup v1 a user's podman has no control groups; root's has, and cgroup v2",
+            (Some(_), false) => {
+                "its cgroup controller is not delegated to that user (Delegate=yes in a drop-in of user@.service)"
+            }
+        }
     }
 
     fn place(&self, abilities: Abilities, pod_name: &str) -> Place {
@@ -237,6 +279,7 @@ impl Inner {
             device: self.setting.device.clone(),
             cpu: abilities.cpu,
             memory: abilities.memory,
+            no_limits: self.no_limits(abilities.cgroups_v1),
             files: self.pod_dir(pod_name).display().to_string(),
             resolver: Resolver::default(),
         }
@@ -250,18 +293,25 @@ impl Inner {
         }
     }
 
+    /// What people call the service.
+    fn shown(&self) -> String {
+        self.setting.user.as_ref().map_or_else(|| self.system.clone(), UserPodman::shown)
+    }
+
     fn unreachable(&self, why: &str) -> ExecutorError {
-        let next = if self.setting.rootless {
-            "as that user: systemctl --user enable --now podman.socket (or: podman system service --time=0 &), or set podman.rootless_socket"
-        } else {
-            "systemctl enable --now podman.socket (or, without systemd: podman system service --time=0 &), or set podman.socket"
+        let next = match &self.setting.user {
+            // It is not a matter of starting something.
+            Some(user) if user.trouble().is_some() => "all goes on by itself when that is so",
+            Some(_) => {
+                "as that user: systemctl --user enable --now podman.socket (or: podman system service --time=0 &), or set podman.rootless_user; all goes on by itself when podman answers"
+            }
+            None => {
+                "systemctl enable --now podman.socket (or, without systemd: podman system service --time=0 &), or set podman.socket; all goes on by itself when podman answers"
+            }
         };
         ExecutorError {
             reason: Reason::ExecutorUnreachable,
-            message: format!(
-                "podman cannot be reached at {}: {why}; {next}; all goes on by itself when podman answers",
-                self.shown
-            ),
+            message: format!("podman cannot be reached at {}: {why}; {next}", self.shown()),
         }
     }
 }

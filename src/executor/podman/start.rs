@@ -97,10 +97,17 @@ async fn check_networks(inner: &Inner, spec: &PodSpec) -> Result<(), ExecutorErr
 fn check_paths(inner: &Inner, workload: &Workload, blueprint: &Blueprint) -> Result<(), ExecutorError> {
     let policy = (workload.source == SourceKind::Flotta).then_some(&inner.setting.policy);
     for (path, kind) in &blueprint.host_paths {
+        let there = std::path::Path::new(path).exists();
         files::host_path(path, *kind, policy).map_err(|why| match why {
             HostPathError::Forbidden(why) => failed(Reason::ForbiddenByPolicy, why),
             HostPathError::Wrong(why) => failed(Reason::StartFailed, why),
         })?;
+        // What was made now is for those in the pod, and root there is that user here.
+        if let Some(user) = inner.user().filter(|_| !there)
+            && let Err(why) = user.own_path(path)
+        {
+            tracing::warn!(workload = %workload.id, path, %why, "a hostPath that was made stays root's");
+        }
     }
     Ok(())
 }
@@ -293,7 +300,7 @@ async fn started(
     entry.told = Some(cpu_quota_us);
     if cpu_quota_us.is_some() {
         limit::note_applied(entry);
-        entry.limit_warnings.extend((!inner.limits_cpu()).then(|| limit::NO_CONTROLLER.to_owned()));
+        entry.limit_warnings.extend(inner.cpu_warning());
     }
     look::instance(inner, &state, handle).ok_or_else(gone)
 }

@@ -15,7 +15,7 @@ pub(super) async fn sweep(inner: &Inner) {
         Ok(false) => inner.sweep_again(),
         Err(why) => {
             inner.sweep_again();
-            tracing::warn!(podman = inner.shown, why, "what earlier pods left is still there: tried again");
+            tracing::warn!(podman = inner.shown(), why, "what earlier pods left is still there: tried again");
         }
     }
 }

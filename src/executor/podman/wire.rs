@@ -141,6 +141,16 @@ pub struct InfoHost {
     pub cgroup_controllers: Option<Vec<String>>,
     /// `v1` or `v2`.
     pub cgroup_version: String,
+    /// How it confines.
+    pub security: InfoSecurity,
+}
+
+/// How podman confines on this machine.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct InfoSecurity {
+    /// It is a user's, not root's.
+    pub rootless: Option<bool>,
 }
 
 /// A pod of `GET pods/json`.

@@ -39,6 +39,8 @@ pub struct Place {
     pub cpu: bool,
     /// Memory limits are kept here.
     pub memory: bool,
+    /// Why those that are not kept are not.
+    pub no_limits: &'static str,
     /// Where the pod's files from ConfigMaps and Secrets will be, absolute.
     pub files: String,
     /// How the device finds names; only asked for by pods that add something to it.
