@@ -32,13 +32,16 @@ impl Drop for Network {
 /// A pod whose one container tells in `out` what this script says, then waits; `more` stands in its spec.
 fn teller(place: &Place, name: &str, annotations: &str, more: &str, script: &str) {
     let out = place.path("out");
-    std::fs::create_dir_all(&out).expect("made");
+    if !out.exists() {
+        place.shared("out");
+    }
     let container =
         place.container("c", &format!("( {script} ) > /out/.{name} 2>&1; mv /out/.{name} /out/{name}; {WAITS}"));
     let container = container.trim_end_matches('}');
     let text = format!(
-        "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: {{ name: {}, annotations: {{ {annotations} }} }}\nspec:\n  type: pod\n{SOON}  pod: {{ spec: {{ terminationGracePeriodSeconds: 5, {more}volumes: [ {{ name: out, hostPath: {{ path: \"{}\" }} }} ], containers: [ {container}, volumeMounts: [ {{ name: out, mountPath: /out }} ] }} ] }} }}\n",
+        "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: {{ name: {}, annotations: {{ {annotations} }} }}\nspec:\n  type: pod\n{}{SOON}  pod: {{ spec: {{ terminationGracePeriodSeconds: 5, {more}volumes: [ {{ name: out, hostPath: {{ path: \"{}\" }} }} ], containers: [ {container}, volumeMounts: [ {{ name: out, mountPath: /out }} ] }} ] }} }}\n",
         place.name(name),
+        place.whose(),
         out.display()
     );
     place.manifest(&format!("{name}.yaml"), &text);
@@ -58,7 +61,10 @@ fn has(all: &[String], line: &[&str]) -> bool {
 
 #[test]
 fn names_are_found_as_dns_config_and_host_aliases_say_on_a_network_of_its_own_and_on_the_devices() {
-    let Some(mut place) = Place::new() else { return };
+    Place::each().for_each(names);
+}
+
+fn names(mut place: Place) {
     let more = "dnsPolicy: None, dnsConfig: { nameservers: [ 10.1.2.3, 10.1.2.4 ], searches: [ shop.example ], options: [ { name: ndots, value: \"2\" } ] }, hostAliases: [ { ip: 10.9.9.9, hostnames: [ meter, meter.example ] } ], ";
     let script = "cat /etc/resolv.conf /etc/hosts; hostname";
     teller(&place, "own", "", &format!("{more}hostname: inside, subdomain: shop, setHostnameAsFQDN: true, "), script);
@@ -92,7 +98,10 @@ fn names_are_found_as_dns_config_and_host_aliases_say_on_a_network_of_its_own_an
 
 #[test]
 fn pods_on_a_network_of_podmans_find_each_other_by_name_and_one_that_is_not_there_is_said_with_how_to_make_it() {
-    let Some(mut place) = Place::new() else { return };
+    Place::each().for_each(by_name);
+}
+
+fn by_name(mut place: Place) {
     let (lan, db, web) = (place.name("lan"), place.name("db"), place.name("web"));
     teller(
         &place,
@@ -136,7 +145,10 @@ fn pods_on_a_network_of_podmans_find_each_other_by_name_and_one_that_is_not_ther
 
 #[test]
 fn the_devices_processes_its_own_sysctls_and_no_seccomp_are_what_a_pod_asks_for() {
-    let Some(mut place) = Place::new() else { return };
+    Place::each().for_each(open);
+}
+
+fn open(mut place: Place) {
     let look = "cat /proc/sys/net/core/somaxconn; grep ^Seccomp: /proc/self/status; readlink /proc/self/ns/ipc; ls -d /proc/AGENT && echo seen";
     let script = |agent: u32| look.replace("AGENT", &agent.to_string());
     place.start();

@@ -84,9 +84,9 @@ async fn check_networks(inner: &Inner, spec: &PodSpec) -> Result<(), ExecutorErr
         let what = format!("network {name}");
         let there = inner.client.has_network(name).await;
         if !there.map_err(|why| inner.error(Reason::StartFailed, &what, why))? {
-            let whose = if inner.setting.rootless { " (as that user)" } else { "" };
+            let whose = if inner.setting.user.is_some() { "as the user of the rootless podman: " } else { "" };
             let message = format!(
-                "{what} is not there, which the annotation {NETWORK} asks for: podman network create {name}{whose}"
+                "{what} is not there, which the annotation {NETWORK} asks for: {whose}podman network create {name}"
             );
             return Err(failed(Reason::StartFailed, message));
         }
