@@ -8,7 +8,7 @@
 //! ```
 //!
 //! - [`labels`]: what stands on our pods; ours = same owner. [`translate`]: PodSpec to bodies. [`observe`]: lists to phases.
-//! - [`ports`]: which are taken, and by whom.
+//! - [`ports`]: which are taken, and by whom. [`resolver`]: how the device finds names. `networks`: those a pod joins.
 //! - [`transport`], [`client`], [`wire`]: the API, each call with its deadline. [`cpu`]: quotas and what the kernel keeps.
 //! - Tasks: one follows the events (reconnects with backoff, replays what it missed, then asks for a relist), one looks at
 //!   what the events hinted at, one per image that is being pulled (bounded).
@@ -29,6 +29,7 @@ pub mod labels;
 mod limit;
 mod look;
 mod lost;
+mod networks;
 pub mod observe;
 pub mod ports;
 pub mod resolver;
@@ -281,7 +282,7 @@ impl Inner {
             memory: abilities.memory,
             no_limits: self.no_limits(abilities.cgroups_v1),
             files: self.pod_dir(pod_name).display().to_string(),
-            resolver: Resolver::default(),
+            resolver: Resolver::of_device(),
         }
     }
 

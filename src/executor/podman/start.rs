@@ -8,12 +8,11 @@ use serde_json::Value as Json;
 use super::client::ApiError;
 use super::files::{self, HostPathError};
 use super::observe::Part;
-use super::resolver::Resolver;
 use super::table::Busy;
 use super::translate::{Blueprint, NewContainer, pod_name, translate};
-use super::{Inner, images, labels, limit, look, ports};
+use super::{Inner, images, labels, limit, look, networks, ports};
 use crate::executor::{ExecutorError, Handle, Instance};
-use crate::model::pod::{Joined, NETWORK, Network, PodJob, PodSpec, PullPolicy, Volume};
+use crate::model::pod::{PodJob, PullPolicy, Volume};
 use crate::model::status::Reason;
 use crate::model::workload::{Payload, RestartPolicy, SourceKind, Workload};
 
@@ -33,11 +32,8 @@ pub(super) async fn start(
     let abilities =
         inner.abilities().await.map_err(|why| inner.error(Reason::StartFailed, "podman's abilities", why))?;
     let name = pod_name(workload);
-    check_networks(inner, &job.spec).await?;
-    let mut place = inner.place(abilities, &name);
-    if !job.spec.dns.is_plain() {
-        place.resolver = Resolver::of_device();
-    }
+    networks::check(inner, &job.spec).await?;
+    let place = inner.place(abilities, &name);
     let mut blueprint = translate(workload, job, &place, cpu_quota_us);
     for again in [true, false] {
         blueprint.warn(&images::ensure(inner, &workload.id, &images_of(&blueprint), &job.registries).await?);
@@ -75,23 +71,6 @@ enum Failed {
 
 fn failed(reason: Reason, message: String) -> ExecutorError {
     ExecutorError { reason, message }
-}
-
-/// Networks are the device's to make.
-async fn check_networks(inner: &Inner, spec: &PodSpec) -> Result<(), ExecutorError> {
-    let Network::Named(joined) = &spec.network else { return Ok(()) };
-    for Joined { name, .. } in joined {
-        let what = format!("network {name}");
-        let there = inner.client.has_network(name).await;
-        if !there.map_err(|why| inner.error(Reason::StartFailed, &what, why))? {
-            let whose = if inner.setting.user.is_some() { "as the user of the rootless podman: " } else { "" };
-            let message = format!(
-                "{what} is not there, which the annotation {NETWORK} asks for: {whose}podman network create {name}"
-            );
-            return Err(failed(Reason::StartFailed, message));
-        }
-    }
-    Ok(())
 }
 
 fn check_paths(inner: &Inner, workload: &Workload, blueprint: &Blueprint) -> Result<(), ExecutorError> {

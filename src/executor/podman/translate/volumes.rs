@@ -30,9 +30,10 @@ pub(super) fn volumes(pod: &str, workload: &Workload, job: &PodJob, place: &Plac
     for (volume, what) in &job.spec.volumes {
         match what {
             Volume::Empty { memory, size_limit } => {
-                // Not "size=…": podman takes that for a quota of its own, which few file systems have.
-                let pages = |bytes: u64| bytes.div_ceil(rustix::param::page_size() as u64);
-                let size = size_limit.map_or_else(String::new, |bytes| format!(",nr_blocks={}", pages(bytes)));
+                // In blocks: podman 4.3 takes `size` for itself, and refuses it where the disk has no quotas.
+                let block = u64::try_from(rustix::param::page_size()).unwrap_or(4096).max(1);
+                let size_limit = size_limit.filter(|bytes| *bytes > 0);
+                let size = size_limit.map_or_else(String::new, |bytes| format!(",nr_blocks={}", bytes.div_ceil(block)));
                 let options = if *memory {
                     json!({ "type": "tmpfs", "device": "tmpfs", "o": format!("mode=1777{size}") })
                 } else {
