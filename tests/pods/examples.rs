@@ -78,7 +78,8 @@ impl Example {
     }
 }
 
-fn fetch(port: u16, path: &str) -> Option<String> {
+/// All of the answer, if it is a good one.
+fn ask(port: u16, path: &str) -> Option<String> {
     // While a pod takes another's place, what is sent to its port may be lost.
     let wait = Duration::from_secs(2);
     let mut stream = TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), wait).ok()?;
@@ -86,8 +87,11 @@ fn fetch(port: u16, path: &str) -> Option<String> {
     write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.contains(" 200 ").then(|| body.trim().to_owned())
+    answer.lines().next()?.contains(" 200 ").then_some(answer)
+}
+
+fn fetch(port: u16, path: &str) -> Option<String> {
+    Some(ask(port, path)?.split_once("\r\n\r\n")?.1.trim().to_owned())
 }
 
 const END: &str = "trap \"exit 0\" TERM;";
@@ -281,16 +285,16 @@ fn a_web_application_is_deploying_running_not_ready_and_started_again_as_its_pro
     example.put(&place);
     place.start();
     place.agent().until_state(&example.name, "deploying");
-    until_true("it is told to be well", || fetch(port, "/cgi-bin/on").is_some());
+    until_true("it is told to be well", || ask(port, "/cgi-bin/on").is_some());
     place.agent().until_state(&example.name, "running");
     let before = place.one("web-probes", "web");
-    until_true("it is told not to be", || fetch(port, "/cgi-bin/off").is_some());
+    until_true("it is told not to be", || ask(port, "/cgi-bin/off").is_some());
     let unready = place.agent().until_state(&example.name, "degraded");
     assert_eq!(unready["reason"], "NotReady", "{unready}");
-    until_true("it is well again", || fetch(port, "/cgi-bin/on").is_some());
+    until_true("it is well again", || ask(port, "/cgi-bin/on").is_some());
     place.agent().until_state(&example.name, "running");
     assert_eq!(place.one("web-probes", "web")["Pid"], before["Pid"], "not ready is no reason to restart");
-    let _ = fetch(port, "/cgi-bin/die");
+    let _ = ask(port, "/cgi-bin/die");
     until_true("it is started again", || {
         let now = place.one("web-probes", "web");
         now["State"] == "running" && now["Pid"] != before["Pid"]
