@@ -1,5 +1,8 @@
 //! Manifests as users write them: the old README's documents verbatim, the directory's rules, real files that change.
 
+#[path = "common/old_readme.rs"]
+mod old_readme;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,61 +12,7 @@ use flotta_agent::source::manifests::{Directory, Settings, StoredManifests, Upda
 use flotta_agent::spec_hash::DeviceKey;
 use tokio::sync::{Notify, mpsc};
 
-const OLD_CRON: &str = "apiVersion: management.project-flotta.io/v1alpha1
-kind: EdgeWorkload
-metadata:
-  name: workload2
-spec:
-  deviceSelector:
-    matchLabels:
-      device: toto
-  type: pod
-  cron: *\\1 * * * *
-  pod:
-    spec:
-      containers:
-        - name: work
-          image: quay.io/ctupangiu/cron-workload:latest
-";
-
-const OLD_DEVICE: &str = "apiVersion: management.project-flotta.io/v1alpha1
-kind: EdgeDevice
-metadata:
-  labels:
-    app: camera
-    name: toto
-    namespace: default
-spec:
-  heartbeat:
-    periodSeconds: 2
-    profiles:
-      - name: test
-        conditions:
-          - name: \"off\"
-            expression: \"x<3% || x == nil\"
-          - name: \"another_one\"
-            expression: \"y>3\"
-";
-
-const OLD_GATED: &str = "apiVersion: management.project-flotta.io/v1alpha1
-kind: EdgeWorkload
-metadata:
-  name: nginx-rootfull
-spec:
-  deviceSelector:
-    matchLabels:
-      app: camera
-    profiles:
-    \t- name: \"test\"
-        conditions:
-          - \"off\"
-  type: k8s
-  pod:
-    spec:
-      containers:
-        - name: nginx1
-          image: quay.io/project-flotta/nginx:1.21.6
-";
+use old_readme::{OLD_CRON, OLD_DEVICE, OLD_GATED};
 
 fn settings() -> Settings {
     Settings { device_id: None, fallback_id: "d".into(), key: DeviceKey::new([7; 32]) }

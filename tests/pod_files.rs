@@ -47,6 +47,7 @@ fn blueprint(spec: &str) -> Blueprint {
         memory_total: 1 << 30,
         no_limits: "",
         files: "/run/x".into(),
+        resolver: flotta_agent::executor::podman::resolver::Resolver::parse(""),
     };
     translate(&workload, job, &place, None)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flotta_agent::executor::podman::resolver::Resolver;
 use flotta_agent::executor::podman::translate::{Blueprint, Place, translate};
 use flotta_agent::model::workload::{Payload, Workload};
 use flotta_agent::source::manifests::{Directory, Settings};
@@ -33,6 +34,7 @@ fn place(cpu: bool) -> Place {
         memory_total: 1 << 30,
         no_limits: "no controller",
         files: "/files".into(),
+        resolver: Resolver::parse("nameserver 10.0.0.1\nsearch lan\noptions ndots:1\n"),
     }
 }
 
@@ -73,6 +75,7 @@ fn a_field_of_a_container_becomes_what_podman_understands() {
         ("envFrom: [ { prefix: P_, configMapRef: { name: m } } ]", "/env/P_a", json!("1")),
         ("workingDir: /srv", "/work_dir", json!("/srv")),
         ("tty: true", "/terminal", json!(true)),
+        ("stdin: true", "/stdin", json!(true)),
         ("securityContext: { runAsUser: 7 }", "/user", json!("7")),
         ("securityContext: { runAsUser: 7, runAsGroup: 8 }", "/user", json!("7:8")),
         // The user is the image's: what it is, podman is asked.
@@ -91,6 +94,10 @@ fn a_field_of_a_container_becomes_what_podman_understands() {
         ("resources: { limits: { memory: 64Mi } }", "/resource_limits/memory/limit", json!(67_108_864)),
         ("resources: { requests: { cpu: 500m } }", "/resource_limits/cpu/shares", json!(512)),
         ("resources: { requests: { memory: 1k } }", "/resource_limits/memory/reservation", json!(1000)),
+        ("securityContext: { seccompProfile: { type: Unconfined } }", "/seccomp_profile_path", json!("unconfined")),
+        ("securityContext: { seccompProfile: { type: RuntimeDefault } }", "/seccomp_profile_path", Json::Null),
+        ("securityContext: { procMount: Unmasked }", "/unmask", json!(["ALL"])),
+        ("stdinOnce: true, terminationMessagePath: /x, terminationMessagePolicy: File", "/stdin", Json::Null),
         ("env: []", "/restart_policy", json!("no")),
         ("env: []", "/image_pull_policy", json!("never")),
         ("env: []", "/stop_timeout", json!(30)),
@@ -107,6 +114,7 @@ fn a_field_of_a_container_becomes_what_podman_understands() {
 #[test]
 fn a_field_of_a_pod_becomes_what_podman_understands() {
     let container = "containers: [ { name: c, image: i, ports: [ { containerPort: 80, hostPort: 8080, hostIP: 127.0.0.1, protocol: UDP }, { containerPort: 81 } ] } ]";
+    let plain = "containers: [ { name: c, image: i, ports: [ { containerPort: 80 } ] } ]";
     let cases: &[(&str, &str, Json)] = &[
         ("", "/hostname", json!("web")),
         (", hostname: h", "/hostname", json!("h")),
@@ -119,15 +127,123 @@ fn a_field_of_a_pod_becomes_what_podman_understands() {
         ),
         (", shareProcessNamespace: true", "/shared_namespaces", json!(["ipc", "net", "uts", "pid"])),
         (", hostAliases: [ { ip: 10.0.0.1, hostnames: [ a, b ] } ]", "/hostadd", json!(["a:10.0.0.1", "b:10.0.0.1"])),
+        (", dnsPolicy: ClusterFirst", "/dns_server", Json::Null),
+        (", dnsPolicy: ClusterFirstWithHostNet", "/dns_server", Json::Null),
+        (", dnsConfig: { nameservers: [ 9.9.9.9 ] }", "/dns_server", json!(["10.0.0.1", "9.9.9.9"])),
+        (", dnsConfig: { nameservers: [ 9.9.9.9 ] }", "/dns_search", Json::Null),
+        (", dnsConfig: { searches: [ shop ] }", "/dns_search", json!(["lan", "shop"])),
+        (", dnsConfig: { searches: [ shop ] }", "/dns_server", Json::Null),
+        (
+            ", dnsConfig: { options: [ { name: ndots, value: 2 }, { name: edns0 } ] }",
+            "/dns_option",
+            json!(["ndots:2", "edns0"]),
+        ),
+        (", dnsPolicy: None, dnsConfig: { nameservers: [ 9.9.9.9 ] }", "/dns_server", json!(["9.9.9.9"])),
+        (", dnsPolicy: None, dnsConfig: { nameservers: [ 9.9.9.9 ] }", "/dns_search", json!(["."])),
+        (", subdomain: shop", "/hostname", json!("web")),
+        (", subdomain: shop.example, setHostnameAsFQDN: true", "/hostname", json!("web.shop.example")),
+        (
+            ", securityContext: { sysctls: [ { name: net.core.somaxconn, value: 7 } ] }",
+            "/sysctl",
+            json!({ "net.core.somaxconn": "7" }),
+        ),
+        (", hostPID: true, shareProcessNamespace: true", "/shared_namespaces", Json::Null),
         ("", "/exit_policy", json!("continue")),
         ("", "/labels/app", json!("shop")),
         (", terminationGracePeriodSeconds: 3", "/labels/project-flotta.io~1grace", json!("3")),
     ];
     for (more, pointer, expected) in cases {
+        // On the device's own network there is nothing to publish.
+        let container = if more.contains("hostNetwork") { plain } else { container };
         let made = blueprint(&format!("{{ {container}{more} }}"), None, true);
         let found = made.pod.pointer(pointer).cloned().unwrap_or_default();
         assert_eq!(found, *expected, "{more}: {pointer}");
     }
+    let groups = "{ containers: [ { name: c, image: i } ], securityContext: { supplementalGroups: [ 20, 5 ] } }";
+    assert_eq!(blueprint(groups, None, true).containers[0].body["groups"], json!(["20", "5"]));
+}
+
+#[test]
+fn with_the_devices_network_or_processes_each_container_is_told_what_a_pod_cannot_say_for_it() {
+    let body = |more: &str| {
+        let made = blueprint(&format!("{{ containers: [ {{ name: c, image: i }} ], {more} }}"), None, true);
+        (made.pod, made.containers[0].body.clone())
+    };
+    let more = "hostAliases: [ { ip: 10.0.0.1, hostnames: [ a ] } ], dnsConfig: { nameservers: [ 9.9.9.9 ] }";
+    let (pod, container) = body(&format!("hostNetwork: true, {more}"));
+    assert_eq!((&pod["hostadd"], &pod["dns_server"]), (&Json::Null, &Json::Null));
+    assert_eq!(
+        (&container["hostadd"], &container["dns_server"]),
+        (&json!(["a:10.0.0.1"]), &json!(["10.0.0.1", "9.9.9.9"]))
+    );
+    let (pod, container) = body(more);
+    assert_eq!((&pod["hostadd"], &container["hostadd"]), (&json!(["a:10.0.0.1"]), &Json::Null));
+    let (_, container) = body("hostPID: true, hostIPC: true");
+    assert_eq!(
+        (&container["pidns"], &container["ipcns"]),
+        (&json!({ "nsmode": "host" }), &json!({ "nsmode": "host" }))
+    );
+}
+
+#[test]
+fn an_annotation_puts_the_pod_on_a_network_of_podmans_where_others_find_it_by_its_names() {
+    let with = |text: &str, spec: &str| {
+        let manifest = format!(
+            "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: {{ name: web, annotations: {{ project-flotta.io/network: \"{text}\" }} }}\nspec: {{ pod: {{ spec: {{ containers: [ {{ name: c, image: i }} ], {spec} }} }} }}\n"
+        );
+        let mut directory = Directory::default();
+        directory.put("manifests", "a.yaml", Ok(&manifest));
+        let settings = Settings { device_id: None, fallback_id: "d".into(), key: DeviceKey::new([7; 32]) };
+        directory.outcome(&settings).desired.workloads.into_values().next().expect("a workload")
+    };
+    let pod = |text: &str, spec: &str| {
+        let workload = with(text, spec);
+        let Payload::Pod(job) = &workload.payload else { panic!("{:?}", workload.payload) };
+        translate(&workload, job, &place(true), None).pod
+    };
+    let made = pod("lan:ip=10.89.0.9,alias=db other", "hostname: h, subdomain: shop");
+    assert_eq!(made["netns"], json!({ "nsmode": "bridge" }));
+    let aliases = json!({ "aliases": ["db", "h", "h.shop", "web"], "static_ips": ["10.89.0.9"] });
+    assert_eq!(made["Networks"], json!({ "lan": aliases, "other": { "aliases": ["h", "h.shop", "web"] } }));
+    let own = "dnsConfig: { nameservers: [ 9.9.9.9 ] }";
+    assert_eq!(pod("lan", own)["dns_server"], json!(["9.9.9.9"]), "the network's own DNS is podman's to put first");
+    assert_eq!(pod("none", "hostname: h")["netns"], json!({ "nsmode": "none" }));
+    assert_eq!(pod("host", "")["netns"], json!({ "nsmode": "host" }));
+    let Payload::Invalid(why) = &with("a/b", "").payload else { panic!("taken") };
+    assert!(why.contains("metadata.annotations project-flotta.io/network") && why.contains("a/b"), "{why}");
+}
+
+#[test]
+fn images_are_fetched_with_what_the_pods_pull_secrets_say_and_one_that_is_of_no_use_is_a_warning() {
+    use flotta_agent::model::registry::Chosen;
+    let with = |secret: &str| {
+        let mut directory = Directory::default();
+        let pod = "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: { name: web }\nspec: { pod: { spec: { containers: [ { name: c, image: quay.io/a/b } ], imagePullSecrets: [ { name: pull } ] } } }\n";
+        directory.put("manifests", "a.yaml", Ok(pod));
+        directory.put("manifests", "s.yaml", Ok(secret));
+        let settings = Settings { device_id: None, fallback_id: "d".into(), key: DeviceKey::new([7; 32]) };
+        let workload = directory.outcome(&settings).desired.workloads.into_values().next().expect("a workload");
+        let Payload::Pod(job) = workload.payload.clone() else { panic!("{:?}", workload.payload) };
+        (job, workload.warnings.join("\n"))
+    };
+    let secret = |data: &str| {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: pull }}\ntype: kubernetes.io/dockerconfigjson\nstringData: {{ {data} }}\n"
+        )
+    };
+    let (job, said) =
+        with(&secret(r#"".dockerconfigjson": '{"auths":{"quay.io":{"username":"u","password":"hunter2"}}}'"#));
+    let Some(Chosen::Of(_, found)) = job.registries.of_image("quay.io/a/b") else { panic!("none") };
+    assert_eq!((found.user.as_str(), found.password.reveal(), said.as_str()), ("u", "hunter2", ""));
+    for (data, says) in [
+        ("password: hunter2", "no text under the key .dockerconfigjson"),
+        (r#"".dockerconfigjson": hunter2"#, "not the content of a docker config.json"),
+    ] {
+        let (job, said) = with(&secret(data));
+        assert!(job.registries.is_empty() && said.contains("Secret pull") && said.contains(says), "{said}");
+        assert!(!said.contains("hunter2"));
+    }
+    assert!(with("apiVersion: v1\nkind: ConfigMap\nmetadata: { name: m }\n").1.contains("Secret pull is not there"));
 }
 
 #[test]
@@ -264,6 +380,47 @@ const REFUSED: &[(&str, &[&str])] = &[
         &["hostname", "63"],
     ),
     ("hostAliases: [ { ip: x, hostnames: [ a ] } ], containers: [ { name: c, image: i } ]", &["not an IP address"]),
+    (
+        "hostAliases: [ { ip: ::1, hostnames: [ 'a b' ] } ], containers: [ { name: c, image: i } ]",
+        &["not a name of a host"],
+    ),
+    ("subdomain: A_b, containers: [ { name: c, image: i } ]", &["subdomain"]),
+    (
+        "dnsPolicy: Mine, containers: [ { name: c, image: i } ]",
+        &["dnsPolicy", "Default, ClusterFirst, ClusterFirstWithHostNet, None"],
+    ),
+    ("dnsPolicy: None, containers: [ { name: c, image: i } ]", &["None needs dnsConfig.nameservers"]),
+    (
+        "dnsConfig: { nameservers: [ here ] }, containers: [ { name: c, image: i } ]",
+        &["nameservers[0]", "not an IP address"],
+    ),
+    (
+        "dnsConfig: { nameservers: [ 1.1.1.1, 1.1.1.2, 1.1.1.3, 1.1.1.4 ] }, containers: [ { name: c, image: i } ]",
+        &["more than 3"],
+    ),
+    ("dnsConfig: { searches: [ \"a b\" ] }, containers: [ { name: c, image: i } ]", &["searches[0]", "not a domain"]),
+    ("dnsConfig: { options: [ { value: 2 } ] }, containers: [ { name: c, image: i } ]", &["options[0]", "name: ndots"]),
+    (
+        "hostNetwork: true, containers: [ { name: c, image: i, ports: [ { containerPort: 80, hostPort: 8080 } ] } ]",
+        &["must be its containerPort 80"],
+    ),
+    (
+        "containers: [ { name: c, image: i, ports: [ { containerPort: 80, hostPort: 8080 } ] }, { name: d, image: i, ports: [ { containerPort: 81, hostPort: 8080, hostIP: 127.0.0.1 } ] } ]",
+        &["c and d both ask for hostPort 8080/tcp"],
+    ),
+    ("runtimeClassName: kata, containers: [ { name: c, image: i } ]", &["runtimeClassName", "containers.conf"]),
+    (
+        "securityContext: { sysctls: [ { name: vm.swappiness, value: 1 } ] }, containers: [ { name: c, image: i } ]",
+        &["sysctls[0].name", "not a pod's own"],
+    ),
+    (
+        "hostNetwork: true, securityContext: { sysctls: [ { name: net.core.somaxconn, value: 1 } ] }, containers: [ { name: c, image: i } ]",
+        &["would be the device's own with hostNetwork"],
+    ),
+    (
+        "containers: [ { name: c, image: i, securityContext: { procMount: All } } ]",
+        &["procMount", "neither Default nor Unmasked"],
+    ),
 ];
 
 #[test]
@@ -294,11 +451,8 @@ fn what_is_not_carried_out_yet_is_a_warning_by_its_field() {
             "containers[0].lifecycle.stopSignal",
         ),
         ("containers: [ { name: c, image: i, imagePulPolicy: Never } ]", "imagePulPolicy"),
-        ("containers: [ { name: c, image: i } ], dnsPolicy: None", "dnsPolicy"),
         ("containers: [ { name: c, image: i } ], nodeSelector: { a: b }", "nodeSelector"),
-        ("containers: [ { name: c, image: i } ], hostPID: true", "hostPID"),
         ("containers: [ { name: c, image: i } ], securityContext: { fsGroup: 3 }", "securityContext.fsGroup"),
-        ("containers: [ { name: c, image: i } ], imagePullSecrets: [ { name: x } ]", "imagePullSecrets"),
         (
             "volumes: [ { name: v, emptyDir: { medium: HugePages } } ], containers: [ { name: c, image: i } ]",
             "emptyDir.medium",

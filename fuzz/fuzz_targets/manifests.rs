@@ -1,6 +1,7 @@
 //! Manifests: two versions of one file and then other files, separated by NULs; up to the bodies that podman is sent.
 #![no_main]
 
+use flotta_agent::executor::podman::resolver::Resolver;
 use flotta_agent::executor::podman::translate::{Place, translate};
 use flotta_agent::gates::{Gates, Settings as GateSettings};
 use flotta_agent::model::policy::{HostPaths, Policy};
@@ -64,6 +65,7 @@ fn is_carried_out(workload: &Workload) {
                 cpu: true,
                 memory: true,
                 files: "/var/lib/flotta-agent/pods/x".into(),
+                resolver: Resolver::default(),
             };
             for quota in [None, Some(1_000)] {
                 let made = translate(workload, job, &place, quota);

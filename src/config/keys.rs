@@ -356,14 +356,14 @@ pub const KEYS: &[Key] = &[
         "remote.privileged",
         "boolean",
         Is("false"),
-        "Whether a server may ask for privileged containers.",
+        "Whether a server may ask for privileged containers, for capabilities beyond the usual ones, for hostPID and hostIPC, and for no seccomp or masks.",
         put!(remote.privileged, boolean),
     ),
     key(
         "remote.host_network",
         "boolean",
         Is("true"),
-        "Whether a server may ask for the device's own network.",
+        "Whether a server may ask for the device's own network (hostNetwork, or the annotation project-flotta.io/network: host).",
         put!(remote.host_network, boolean),
     ),
     key(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::id::WorkloadId;
-use super::pod::{PodSpec, Volume};
+use super::pod::{NETWORK, PodSpec, Volume};
 use super::workload::{Kind, Payload, SharedWorkload, SourceKind, Workload};
 
 /// Which paths of the device a remote workload may mount.
@@ -106,7 +106,13 @@ impl Policy {
 
     fn pod(&self, spec: &PodSpec) -> Result<(), String> {
         if spec.host_network && !self.host_network {
-            return Err(no("spec.pod.spec.hostNetwork", "remote.host_network: true"));
+            let what = format!("spec.pod.spec.hostNetwork (or the annotation {NETWORK}: host)");
+            return Err(no(&what, "remote.host_network: true"));
+        }
+        for (field, wanted) in [("hostPID", spec.host_pid), ("hostIPC", spec.host_ipc)] {
+            if wanted && !self.privileged {
+                return Err(no(&format!("spec.pod.spec.{field}"), "remote.privileged: true"));
+            }
         }
         for container in spec.init_containers.iter().chain(&spec.containers) {
             let of = &container.security;
@@ -116,6 +122,13 @@ impl Policy {
             }
             if of.privileged {
                 return Err(no(&field("privileged"), "remote.privileged: true"));
+            }
+            for (what, wanted) in
+                [("seccompProfile.type: Unconfined", of.seccomp_unconfined), ("procMount: Unmasked", of.unmasked)]
+            {
+                if wanted {
+                    return Err(no(&field(what), "remote.privileged: true"));
+                }
             }
             if let Some(cap) = of.cap_add.iter().find(|cap| !HARMLESS.contains(&cap.as_str())) {
                 return Err(no(&field(&format!("capabilities.add {cap}")), "remote.privileged: true"));
@@ -297,6 +310,7 @@ mod tests {
         use crate::model::pod::{Container, Security};
         let container = |security| Container { name: "c".into(), security, ..Container::default() };
         let pod = |spec: PodSpec| policy(HostPaths::Allow).pod(&spec);
+        let one = |security| PodSpec { containers: vec![container(security)], ..PodSpec::default() };
         let privileged = container(Security { privileged: true, ..Security::default() });
         let why = pod(PodSpec { containers: vec![privileged], ..PodSpec::default() }).expect_err("refused");
         assert!(
@@ -307,6 +321,15 @@ mod tests {
         assert!(pod(PodSpec { init_containers: vec![admin], ..PodSpec::default() }).is_err());
         let net = pod(PodSpec { host_network: true, ..PodSpec::default() }).expect_err("refused");
         assert!(net.contains("hostNetwork") && net.contains("remote.host_network: true"), "{net}");
+        for (field, spec) in [
+            ("hostPID", PodSpec { host_pid: true, ..PodSpec::default() }),
+            ("hostIPC", PodSpec { host_ipc: true, ..PodSpec::default() }),
+            ("seccompProfile", one(Security { seccomp_unconfined: true, ..Security::default() })),
+            ("procMount", one(Security { unmasked: true, ..Security::default() })),
+        ] {
+            let why = pod(spec).expect_err("refused");
+            assert!(why.contains(field) && why.contains("remote.privileged: true"), "{why}");
+        }
         let plain = container(Security { cap_add: vec!["CHOWN".into()], ..Security::default() });
         assert_eq!(pod(PodSpec { containers: vec![plain], ..PodSpec::default() }), Ok(()));
     }

@@ -45,6 +45,13 @@ impl Registries {
         }
     }
 
+    /// Adds all of them; what is here already stays.
+    pub fn extend(&mut self, more: Registries) {
+        for (key, credentials) in more.by_key {
+            self.by_key.entry(key).or_insert(credentials);
+        }
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -13,6 +13,8 @@ mod dice;
 mod fleet;
 #[path = "../common/kills.rs"]
 mod kills;
+#[path = "../common/old_readme.rs"]
+mod old_readme;
 #[path = "../common/processes.rs"]
 mod processes;
 #[path = "../common/small_disk.rs"]
@@ -20,11 +22,15 @@ mod small_disk;
 
 mod cpu;
 mod ends;
+mod examples;
 mod full_disk;
 mod kill;
 mod lifecycle;
 mod mounts;
+mod networks;
+mod old_readme_pods;
 mod place;
+mod ports;
 mod power;
 mod probes;
 mod rootless;

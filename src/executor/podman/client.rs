@@ -304,6 +304,15 @@ impl Client {
         }
     }
 
+    /// Whether a network is there.
+    pub async fn has_network(&self, name: &str) -> Result<bool, ApiError> {
+        match self.call(ASK, "GET", &["networks", name, "exists"], Vec::new(), None).await {
+            Ok(_) => Ok(true),
+            Err(ApiError::Refused(404, _)) => Ok(false),
+            Err(why) => Err(why),
+        }
+    }
+
     /// Whether an image is there.
     pub async fn has_image(&self, name: &str) -> Result<bool, ApiError> {
         match self.call(ASK, "GET", &["images", name, "exists"], Vec::new(), None).await {

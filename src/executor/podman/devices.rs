@@ -91,6 +91,7 @@ mod tests {
             pod: json!({}),
             volumes: Vec::new(),
             claims: Vec::new(),
+            secrets: Vec::new(),
             files: Vec::new(),
             host_paths: Vec::new(),
             containers: vec![container],

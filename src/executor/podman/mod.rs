@@ -8,6 +8,7 @@
 //! ```
 //!
 //! - [`labels`]: what stands on our pods; ours = same owner. [`translate`]: PodSpec to bodies. [`observe`]: lists to phases.
+//! - [`ports`]: which are taken, and by whom. [`resolver`]: how the device finds names. `networks`: those a pod joins.
 //! - [`transport`], [`client`], [`wire`]: the API, each call with its deadline. [`cpu`]: quotas and what the kernel keeps.
 //! - Tasks: one follows the events (reconnects with backoff, replays what it missed, then asks for a relist), one looks at
 //!   what the events hinted at, one per image that is being pulled (bounded).
@@ -32,10 +33,13 @@ pub mod labels;
 mod limit;
 mod look;
 mod lost;
+mod networks;
 pub mod observe;
 mod paths;
+pub mod ports;
 mod probing;
 mod provide;
+pub mod resolver;
 pub mod runtime;
 mod secrets;
 mod start;
@@ -60,6 +64,7 @@ use tokio::time::Instant;
 use self::client::{ApiError, Client};
 use self::images::Images;
 use self::probing::Ticks;
+use self::resolver::Resolver;
 use self::runtime::{Runtime, RuntimeDir};
 use self::table::Table;
 use self::translate::Place;
@@ -383,6 +388,7 @@ impl Inner {
             memory_total: abilities.memory_total,
             no_limits: self.no_limits(abilities.cgroups_v1),
             files: self.runtime.path(pod_name).display().to_string(),
+            resolver: Resolver::of_device(),
         }
     }
 

@@ -10,7 +10,7 @@ use super::observe::Part;
 use super::probing::PodCare;
 use super::table::{Busy, Starting};
 use super::translate::{Blueprint, NewContainer, pod_name, translate};
-use super::{Inner, files, images, limit, look, paths, probing, provide, volumes};
+use super::{Inner, files, images, limit, look, networks, paths, ports, probing, provide, volumes};
 use crate::executor::{ExecutorError, Handle, Instance};
 use crate::model::pod::{PodJob, PullPolicy};
 use crate::model::status::Reason;
@@ -26,10 +26,15 @@ pub(super) async fn start(
         return Err(failed(Reason::InvalidSpec, format!("{} is not a pod", workload.id)));
     };
     let _busy = Busy::with(inner, &workload.id);
+    if let Some(taken) = ports::conflict(inner, &workload.id, &job.spec) {
+        return Err(failed(Reason::StartFailed, taken));
+    }
     let abilities =
         inner.abilities().await.map_err(|why| inner.error(Reason::StartFailed, "podman's abilities", why))?;
     let name = pod_name(workload);
-    let mut blueprint = translate(workload, job, &inner.place(abilities, &name), cpu_quota_us);
+    networks::check(inner, &job.spec).await?;
+    let place = inner.place(abilities, &name);
+    let mut blueprint = translate(workload, job, &place, cpu_quota_us);
     blueprint.warn(&Vec::from_iter(provide::warning(inner, job, &blueprint)));
     for again in [true, false] {
         blueprint.warn(&images::ensure(inner, &workload.id, &images_of(&blueprint), &job.registries).await?);
@@ -165,14 +170,15 @@ async fn fill(inner: &Arc<Inner>, job: &PodJob, blueprint: &Blueprint, pod_id: &
 
 /// A container's start starts the pod's own container first, and where that fails (a port that is taken) says only that
 /// something failed. Asked for apart, podman says what.
-async fn real_cause(inner: &Inner, pod_id: &str, why: ApiError) -> ApiError {
+async fn real_cause(inner: &Arc<Inner>, pod_id: &str, why: ApiError) -> ApiError {
     if !matches!(&why, ApiError::Refused(_, words) if words.contains("starting some containers")) {
         return why;
     }
-    match inner.client.infra(pod_id).await {
+    let why = match inner.client.infra(pod_id).await {
         Ok(infra) => inner.client.start(&infra).await.err().unwrap_or(why),
         Err(_) => why,
-    }
+    };
+    ports::explain(inner, pod_id, why).await
 }
 
 /// A container's name is taken: by what podman, killed in the middle, left of an earlier one in its storage, or by somebody.

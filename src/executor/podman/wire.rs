@@ -28,11 +28,29 @@ pub struct Listed {
     pub pid: i64,
     /// It is the one that holds the pod's namespaces.
     pub is_infra: bool,
+    /// Its names; podman writes `null` for none.
+    pub names: Option<Vec<String>>,
+    /// What it, or its pod, publishes; podman writes `null` for nothing.
+    pub ports: Option<Vec<ListedPort>>,
     /// Its labels; podman writes `null` for none.
     pub labels: Option<BTreeMap<String, String>>,
     /// Its process is gone, and podman does not know it: its monitor was killed with it. Not of podman's.
     #[serde(skip)]
     pub lost: bool,
+}
+
+/// A published port, or several in a row.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ListedPort {
+    /// Empty: every address.
+    pub host_ip: String,
+    /// The first.
+    pub host_port: u16,
+    /// How many.
+    pub range: u16,
+    /// `tcp`, `udp` or `sctp`; several with commas.
+    pub protocol: String,
 }
 
 impl Listed {

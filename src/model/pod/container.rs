@@ -174,4 +174,8 @@ pub struct Security {
     pub cap_drop: Vec<String>,
     /// Its root file system cannot be written.
     pub read_only_root: bool,
+    /// No system call is kept from it.
+    pub seccomp_unconfined: bool,
+    /// Nothing of `/proc` and `/sys` is hidden from it.
+    pub unmasked: bool,
 }

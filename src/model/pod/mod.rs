@@ -13,7 +13,7 @@ mod volume;
 pub use container::{
     Container, EnvFrom, EnvValue, EnvVar, Field, Port, PullPolicy, ResourceField, Resources, Security,
 };
-pub use network::{Dns, DnsPolicy};
+pub use network::{Dns, DnsPolicy, Joined, NETWORK, Network};
 pub use probe::{Header, Hook, HttpAction, Lifecycle, Probe, ProbeAction, Probes};
 pub use volume::{DownwardItem, DownwardWhat, FileItem, FileSource, Files, HostPathType, Mount, ObjectFiles, Volume};
 
@@ -64,14 +64,28 @@ pub struct PodSpec {
     pub volumes: BTreeMap<String, Volume>,
     /// It has the device's own network.
     pub host_network: bool,
+    /// Unless it has: which one.
+    pub network: Network,
+    /// It sees the device's processes.
+    pub host_pid: bool,
+    /// It has the device's System V IPC and POSIX message queues.
+    pub host_ipc: bool,
     /// `None`: the workload's name.
     pub hostname: Option<String>,
+    /// The rest of its full name.
+    pub subdomain: Option<String>,
+    /// What it is told is its name is the full one.
+    pub full_hostname: bool,
+    /// Settings of the kernel that it has for itself, by name.
+    pub sysctls: BTreeMap<String, String>,
     /// Its containers see each other's processes.
     pub share_processes: bool,
     /// Lines for `/etc/hosts`: name and address.
     pub host_aliases: Vec<(String, String)>,
     /// How its containers find names.
     pub dns: Dns,
+    /// Secrets with what its images are fetched with.
+    pub pull_secrets: Vec<String>,
     /// Between TERM and KILL.
     pub grace: Duration,
 }

@@ -248,7 +248,7 @@ fn workload(
     };
     let payload = match (&doc.payload, document.report.errors.first()) {
         (_, Some(error)) => Payload::Invalid(error.message.clone()),
-        (Payload::Pod(job), None) => with_contents(job, &doc.references, &id, find),
+        (Payload::Pod(job), None) => with_contents(job, &doc.references, &id, &doc.annotations, find, &mut warnings),
         (payload, None) => payload.clone(),
     };
     // Of a pod it is an error, said already.

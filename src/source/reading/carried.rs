@@ -78,7 +78,9 @@ pub(crate) fn with_contents<'a>(
     job: &PodJob,
     references: &References,
     id: &WorkloadId,
+    annotations: &BTreeMap<String, String>,
     find: impl Fn(Referred, &str) -> Option<&'a Content>,
+    warnings: &mut Vec<String>,
 ) -> Payload {
     let all = |of: Referred, names: &BTreeMap<String, bool>| -> BTreeMap<String, Content> {
         names.keys().filter_map(|name| Some((name.clone(), find(of, name)?.clone()))).collect()
@@ -87,7 +89,15 @@ pub(crate) fn with_contents<'a>(
         config_maps: all(Referred::ConfigMap, &references.config_maps),
         secrets: all(Referred::Secret, &references.secrets),
     };
-    let job = PodJob { contents, ..job.clone() };
+    let mut job = PodJob { contents, ..job.clone() };
+    for name in std::mem::take(&mut job.spec.pull_secrets) {
+        let found = job.contents.secrets.get(&name);
+        warnings.extend(super::registries::add_secret(&mut job.registries, &name, found));
+        job.spec.pull_secrets.push(name);
+    }
+    if let Err(why) = super::pod::network::annotated(&mut job.spec, annotations) {
+        return Payload::Invalid(why);
+    }
     match job.missing(id.namespace()).or_else(|| job.too_long(id.name())) {
         Some(what) => Payload::Invalid(what),
         None => Payload::Pod(Arc::new(job)),

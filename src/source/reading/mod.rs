@@ -15,6 +15,7 @@ pub(crate) mod kube;
 pub(crate) mod limits;
 pub(crate) mod pod;
 pub(crate) mod profiles;
+pub(crate) mod registries;
 pub(crate) mod retry;
 mod syntax;
 pub(crate) mod tree;

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::env::{Environment, expand, open};
 use super::limits::limits;
+use super::network::shared_with_the_device;
 use super::security::security;
 use super::{LOG_MAX_BYTES, Place};
 use crate::model::pod::{Container, PodJob, SECRET_IS_SHOWN};
@@ -68,6 +69,7 @@ pub(super) fn container_body(
         body["stdin"] = json!(true);
     }
     security(&mut body, container);
+    shared_with_the_device(&mut body, &job.spec, place);
     limits(&mut body, container, place, quota_us, warnings);
     body
 }

@@ -22,6 +22,7 @@ pub(in crate::executor::podman) use self::env::expand_written;
 use self::network::pod_body;
 use self::volumes::Made;
 pub use self::volumes::claim_volume;
+use super::resolver::Resolver;
 use super::{cpu, labels};
 use crate::model::pod::{HostPathType, PodJob, PullPolicy};
 use crate::model::workload::Workload;
@@ -50,6 +51,8 @@ pub struct Place {
     pub no_limits: &'static str,
     /// Where the pod's files from ConfigMaps and Secrets will be, absolute.
     pub files: String,
+    /// How the device finds names; only asked for by pods that add something to it.
+    pub resolver: Resolver,
 }
 
 /// Everything that is made for a pod.
@@ -200,7 +203,7 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
     for (key, value) in workload.labels.iter().filter(|(key, _)| !key.starts_with(labels::PREFIX)) {
         labels.insert(key.clone(), value.clone());
     }
-    let pod = pod_body(&name, workload, job, &labels);
+    let pod = pod_body(&name, workload, job, place, &labels);
     let mut blueprint =
         Blueprint { name, pod, volumes, claims, files, secrets, host_paths, containers, warnings: Vec::new() };
     blueprint.warn(&warnings);

@@ -31,4 +31,10 @@ pub(super) fn security(body: &mut Json, container: &Container) {
     if of.read_only_root {
         body["read_only_filesystem"] = json!(true);
     }
+    if of.seccomp_unconfined {
+        body["seccomp_profile_path"] = json!("unconfined");
+    }
+    if of.unmasked {
+        body["unmask"] = json!(["ALL"]);
+    }
 }

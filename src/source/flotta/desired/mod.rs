@@ -11,7 +11,6 @@
 mod content;
 mod contents;
 mod kept;
-mod registries;
 mod stored;
 mod times;
 mod workload;

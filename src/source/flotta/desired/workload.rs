@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::contents::{Secrets, config_maps};
-use super::{ORIGIN, Settings, registries, times};
+use super::{ORIGIN, Settings, times};
 use crate::model::id::WorkloadId;
 use crate::model::pod::{Content, PodJob, Referred};
 use crate::model::problem::Problem;
@@ -14,6 +14,7 @@ use crate::source::reading::carried::{self, Carried, missing, with_contents};
 use crate::source::reading::fields::Report;
 use crate::source::reading::kube::References;
 use crate::source::reading::limits::{MAX_TEXT, QUOTA_US};
+use crate::source::reading::registries;
 use crate::source::reading::tree::{self, Node, short};
 use crate::source::reading::version::Versioned;
 
@@ -73,7 +74,10 @@ pub(super) fn read(wire: &Wire, id: &WorkloadId, secrets: &Secrets<'_>, settings
         Some(Payload::Pod(job)) => {
             let registries = credentials(wire, &prefix, &mut warnings);
             let job = PodJob { registries, ..(**job).clone() };
-            with_contents(&job, references, id, find)
+            let mut said = Vec::new();
+            let payload = with_contents(&job, references, id, &wire.annotations, find, &mut said);
+            warnings.extend(said.into_iter().map(|what| Problem::new(prefix.clone(), what)));
+            payload
         }
         Some(other) => {
             warnings.extend(missing(references, id, find).into_iter().map(|what| Problem::new(prefix.clone(), what)));

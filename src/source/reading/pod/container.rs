@@ -55,17 +55,9 @@ pub(super) fn read(
     probe::read(report, &mut fields, &mut container, init);
     container.resources = resources(report, &mut fields);
     volume::mounts(report, &mut fields, &mut container, volumes);
-    fields.not_yet(
-        report,
-        &[
-            "resizePolicy",
-            "restartPolicy",
-            "stdinOnce",
-            "terminationMessagePath",
-            "terminationMessagePolicy",
-            "volumeDevices",
-        ],
-    );
+    fields.not_yet(report, &["resizePolicy", "restartPolicy", "volumeDevices"]);
+    // The agent tells an end by its code and its last lines of output.
+    fields.ignore(&["stdinOnce", "terminationMessagePath", "terminationMessagePolicy"]);
     fields.finish(report);
     Some(container)
 }
@@ -117,8 +109,16 @@ fn security(report: &mut Report, fields: &mut Fields<'_>, of_pod: &Security, nod
         security.cap_drop = capabilities(report, &mut caps, "drop");
         caps.finish(report);
     }
-    seccomp(report, &mut own);
-    own.not_yet(report, &["appArmorProfile", "procMount", "seLinuxOptions", "windowsOptions"]);
+    seccomp(report, &mut own, &mut security);
+    security.unmasked = match own.text(report, "procMount").as_deref() {
+        None | Some("" | "Default") => false,
+        Some("Unmasked") => true,
+        Some(other) => {
+            report.error(node.at, format!("{path}.procMount: {:?} is neither Default nor Unmasked", short(other)));
+            false
+        }
+    };
+    own.not_yet(report, &["appArmorProfile", "seLinuxOptions", "windowsOptions"]);
     own.finish(report);
     security
 }

@@ -5,7 +5,7 @@
 /// # Errors
 /// A sentence that says what would be right.
 pub(crate) fn milli(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{:?} is not a quantity: write 500m, 1.5, 64Mi or 1G", super::short(text));
+    let wrong = || format!("{:?} is not a quantity: write 500m, 1.5, 64Mi or 1G", super::super::tree::short(text));
     let digits = text.trim_start_matches('+');
     let end = digits
         .char_indices()

@@ -1,11 +1,14 @@
-//! `imageRegistries.authFile`: the content of a docker `config.json` (containers-auth.json(5)).
+//! What images are fetched with: the content of a docker `config.json` (containers-auth.json(5)), as the server sends it
+//! (`imageRegistries.authFile`) and as a Secret of type `kubernetes.io/dockerconfigjson` has it (`imagePullSecrets`).
 
 use serde_json::Value as Json;
 
 use crate::model::hidden::Hidden;
+use crate::model::pod::Content;
 use crate::model::registry::{Credentials, Registries};
-use crate::source::reading::kube;
-use crate::source::reading::tree::short;
+
+use super::kube;
+use super::tree::short;
 
 /// The most bytes that are read: what is found there travels in a header.
 const MAX_AUTH_FILE: usize = 256 * 1024;
@@ -13,7 +16,7 @@ const MAX_AUTH_FILE: usize = 256 * 1024;
 const MAX_REGISTRIES: usize = 1_000;
 
 /// What a file says, and what of it cannot be used: sentences without a value of it.
-pub(super) fn read(file: &Hidden) -> (Registries, Vec<String>) {
+pub(crate) fn read(file: &Hidden) -> (Registries, Vec<String>) {
     let mut registries = Registries::default();
     let mut warnings = Vec::new();
     if file.reveal().len() > MAX_AUTH_FILE {
@@ -50,6 +53,21 @@ pub(super) fn read(file: &Hidden) -> (Registries, Vec<String>) {
         }
     }
     (registries, warnings)
+}
+
+/// The key of such a Secret.
+const KEY: &str = ".dockerconfigjson";
+
+/// Adds what a Secret says; what of it cannot be used: sentences without a value of it.
+pub(crate) fn add_secret(registries: &mut Registries, name: &str, secret: Option<&Content>) -> Vec<String> {
+    let said = |what: &str| vec![format!("imagePullSecrets: Secret {name} {what}")];
+    let Some(secret) = secret else { return said("is not there: images are fetched without it") };
+    let Some(text) = secret.get(KEY).and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
+        return said(&format!("has no text under the key {KEY}: images are fetched without it"));
+    };
+    let (found, wrong) = read(&Hidden::new(text));
+    registries.extend(found);
+    wrong.into_iter().flat_map(|what| said(&what)).collect()
 }
 
 fn credentials(entry: &Json) -> Result<Credentials, &'static str> {
