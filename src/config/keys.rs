@@ -307,8 +307,15 @@ pub const KEYS: &[Key] = &[
         "podman.rootless_socket",
         "path",
         Found("`podman/podman.sock` in the runtime directory of that user"),
-        "Where the podman for rootless workloads listens; it wins over what the two keys above it say of the place. An agent that is root talks to it only if it belongs to that user, or to root in a directory of root's.",
+        "Where the podman for rootless workloads listens; for the place it wins over `podman.rootless_user` and `XDG_RUNTIME_DIR`. An agent that is root talks to it only if it belongs to that user, or to root in a directory of root's.",
         put!(podman.rootless_socket, some_path),
+    ),
+    key(
+        "podman.runtime_dir",
+        "path",
+        Found("`/run/flotta-agent`; when not root `$XDG_RUNTIME_DIR/flotta-agent`"),
+        "Where files and variables of pods are while the pods are here, among them Secrets: should be in memory (tmpfs), and podman must see it under the same path. Those of rootless pods are in `flotta-agent` in the runtime directory of their podman's user.",
+        put!(podman.runtime_dir, path),
     ),
     key(
         "workloads.on_exit",

@@ -27,6 +27,7 @@ mod mounts;
 mod place;
 mod power;
 mod rootless;
+mod secrets;
 mod service;
 mod specs;
 mod unreachable;

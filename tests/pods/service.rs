@@ -41,8 +41,17 @@ fn fact(name: &str) -> &'static str {
     all.get(name).unwrap_or_else(|| panic!("{name} is not set: tests/podman.sh prints it"))
 }
 
-/// Root's podman, or `None` with the reason printed.
+/// The podman that tests run on which need only one, or `None` with the reason printed: root's; with
+/// FLOTTA_TEST_PODMAN=rootless the user's.
 pub fn podman() -> Option<Podman> {
+    if std::env::var("FLOTTA_TEST_PODMAN").is_ok_and(|which| which == "rootless") {
+        return rootless();
+    }
+    system()
+}
+
+/// Root's podman, or `None` with the reason printed.
+pub fn system() -> Option<Podman> {
     found("FLOTTA_PODMAN_SOCKET", false)
 }
 
@@ -53,7 +62,7 @@ pub fn rootless() -> Option<Podman> {
 
 /// Both, for what has to hold for both; empty with the reason printed.
 pub fn both() -> Vec<Podman> {
-    podman().into_iter().chain(rootless()).collect()
+    system().into_iter().chain(rootless()).collect()
 }
 
 fn found(socket: &str, rootless: bool) -> Option<Podman> {
@@ -72,9 +81,9 @@ pub fn image() -> &'static str {
     fact("FLOTTA_PODMAN_IMAGE")
 }
 
-/// Whether limits of CPU and memory are kept here; `None`: not, with the reason printed.
+/// Whether [`podman`] keeps limits of CPU and memory; `None`: not, with the reason printed.
 pub fn limits() -> Option<()> {
-    if fact("FLOTTA_PODMAN_LIMITS") == "1" {
+    if podman()?.limits() {
         return Some(());
     }
     let _ = writeln!(std::io::stderr(), "skipped: podman cannot limit CPU and memory on this machine");

@@ -103,14 +103,9 @@ fn setting(dir: &Path) -> Setting {
         mounts: true,
         ours: Vec::new(),
     };
-    Setting {
-        owner: "us".into(),
-        device: "d".into(),
-        pods_dir: dir.join("pods"),
-        policy,
-        awaited: tokio::sync::watch::Sender::default().subscribe(),
-        user: None,
-    }
+    let (pods_dir, runtime_dir) = (dir.join("pods"), dir.join("runtime"));
+    let awaited = tokio::sync::watch::Sender::default().subscribe();
+    Setting { owner: "us".into(), device: "d".into(), pods_dir, runtime_dir, policy, awaited, user: None }
 }
 
 /// A workload of the server with these images and this auth file.

@@ -30,15 +30,18 @@ pub fn shares(quota_us: u32, own: &[Option<u32>]) -> Vec<u32> {
     own.iter().map(part).collect()
 }
 
-/// Whether a process is there, alive, and a container's, as far as its control groups say; `None`: it cannot be known (a /proc
-/// that hides other users' processes).
+/// Whether a process is there, alive, and a container's, as far as its control groups say, or what is mounted in it (a user's
+/// containers have no groups of their own on cgroup v1); `None`: it cannot be known (a /proc that hides other users'
+/// processes).
 #[must_use]
 pub fn is_process_of(pid: i64, container: &str) -> Option<bool> {
     let read = |what: &str| fs::read_to_string(format!("/proc/{pid}/{what}"));
     match (read("stat"), read("cgroup")) {
         (Ok(stat), Ok(groups)) => {
             let dead = stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']));
-            Some(!dead && groups.contains(container))
+            // Podman mounts files of the container's own in every one of them.
+            let mounted = || read("mountinfo").is_ok_and(|mounts| mounts.contains(container));
+            Some(!dead && (groups.contains(container) || mounted()))
         }
         _ => {
             let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)?;

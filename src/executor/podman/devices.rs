@@ -92,6 +92,7 @@ mod tests {
             volumes: Vec::new(),
             claims: Vec::new(),
             files: Vec::new(),
+            secrets: Vec::new(),
             host_paths: Vec::new(),
             containers: vec![container],
             warnings: Vec::new(),

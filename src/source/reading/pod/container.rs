@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::fields::{Fields, Report, as_written, text};
 use super::super::tree::{Node, Value, short};
-use super::{env, quantity, run_as, seccomp, volume};
+use super::{env, quantity, run_as, seccomp, shown, volume};
 use crate::model::pod::{Container, Port, PullPolicy, Resources, Security, Volume};
 
 pub(super) fn read(
@@ -32,6 +32,7 @@ pub(super) fn read(
             ),
         );
     }
+    let words = shown::words(&fields);
     let mut container = Container {
         pull: pull(report, &mut fields, &image, node),
         name,
@@ -48,6 +49,7 @@ pub(super) fn read(
         report.error(node.at, format!("{path}.workingDir: must be absolute: write it from / on"));
     }
     env::read(report, &mut fields, &mut container);
+    shown::warn(report, &words, &container);
     ports(report, &mut fields, &mut container);
     container.resources = resources(report, &mut fields);
     volume::mounts(report, &mut fields, &mut container, volumes);

@@ -2,7 +2,10 @@
 
 mod container;
 mod env;
+mod files;
+mod of_pod;
 pub(crate) mod quantity;
+mod shown;
 mod volume;
 
 use std::collections::BTreeSet;
@@ -67,6 +70,7 @@ pub(crate) fn read(report: &mut Report, path: &str, node: &Node) -> Option<PodSp
             into.push(container);
         }
     }
+    of_pod::check(report, node.at, path, &spec);
     // Read by the caller, which gives it its default.
     fields.ignore(&["restartPolicy"]);
     match fields.take_entry("dnsPolicy") {
