@@ -167,7 +167,7 @@ pub(super) fn mounts(
             report.error(
                 node.at,
                 format!(
-                    "{path}.subPath: is only carried out for configMap, secret, projected and downwardAPI; give the part a volume of its own"
+                    "{path}.subPath: is only carried out for configMap and secret, projected and downwardAPI; give the part a volume of its own"
                 ),
             );
         }
