@@ -24,7 +24,16 @@ fn workload(head: &str, spec: &str) -> Arc<Workload> {
 }
 
 fn place(cpu: bool) -> Place {
-    Place { owner: "us".into(), device: "d".into(), cpu, memory: cpu, files: "/files".into() }
+    Place {
+        owner: "us".into(),
+        device: "d".into(),
+        cpu,
+        memory: cpu,
+        cores: 4,
+        memory_total: 1 << 30,
+        no_limits: "no controller",
+        files: "/files".into(),
+    }
 }
 
 fn blueprint(spec: &str, quota: Option<u32>, cpu: bool) -> Blueprint {
@@ -49,7 +58,7 @@ fn a_field_of_a_container_becomes_what_podman_understands() {
         ("env: [ { name: A, value: x }, { name: B, value: \"$(A)y\" } ]", "/env/B", json!("xy")),
         ("env: []", "/env/DEVICE_ID", json!("d")),
         ("env: [ { name: A, valueFrom: { configMapKeyRef: { name: m, key: a } } } ]", "/env/A", json!("1")),
-        ("env: [ { name: A, valueFrom: { secretKeyRef: { name: s, key: key } } } ]", "/env/A", json!("hush")),
+        ("env: [ { name: A, valueFrom: { secretKeyRef: { name: s, key: key } } } ]", "/env/A", Json::Null),
         ("env: [ { name: A, valueFrom: { fieldRef: { fieldPath: metadata.name } } } ]", "/env/A", json!("web")),
         (
             "env: [ { name: A, valueFrom: { fieldRef: { fieldPath: metadata.namespace } } } ]",

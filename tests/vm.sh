@@ -217,14 +217,15 @@ build() {
 # ---- one guest
 
 # The kernel reaches an NVMe disk by itself, but QEMU's forgets which writes were to go past its cache. A disk of `cut` is a
-# virtio one, whose driver is a module: it is loaded from here, out of the image.
+# virtio one, whose driver is a module: it is loaded from here, out of the image:
+# debugfs does not open the disk itself while the kernel has not gone through its journal after a cut.
 make_initrd() {
-    local root=$tmp/initrd module
+    local root=$tmp/initrd image=$dir/image/disk module
     mkdir -p "$root"/{bin,dev,new}
-    module=$(debugfs -R 'ls -p /lib/modules' "$disk" 2>/dev/null | awk -F/ '$6 ~ /^[0-9]/ { print $6 }')
+    module=$(debugfs -R 'ls -p /lib/modules' "$image" 2>/dev/null | awk -F/ '$6 ~ /^[0-9]/ { print $6 }')
     module=/usr/lib/modules/$module/kernel/drivers/block/virtio_blk.ko
-    debugfs -R "dump /usr/bin/busybox $root/bin/busybox" "$disk" >/dev/null 2>&1
-    debugfs -R "dump $module.xz $root/virtio_blk.ko.xz" "$disk" >/dev/null 2>&1
+    debugfs -R "dump /usr/bin/busybox $root/bin/busybox" "$image" >/dev/null 2>&1
+    debugfs -R "dump $module.xz $root/virtio_blk.ko.xz" "$image" >/dev/null 2>&1
     xz -d "$root/virtio_blk.ko.xz"
     cat >"$root/init" <<'INIT'
 #!/bin/busybox sh

@@ -5,6 +5,7 @@
 //! bounded channel (all else).
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ mod counters;
 mod endpoints;
 mod events;
 mod files;
+mod inside;
 mod link;
 mod memory;
 mod reconcile;
@@ -136,6 +138,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     }
     problems.extend(link.restore(&state, &saver.hand()));
     board.set_problems("configuration", problems);
+    board.set_problems("podman", inside::problems(&runtime_dirs(config)));
     let voice = Voice::new(topics, link.outlet(), board.clone(), numbers.clone());
 
     let (inputs, inbox) = mpsc::channel(INPUTS);
@@ -236,6 +239,7 @@ fn executors(
             owner: state.owner().to_owned(),
             device: device_id.to_owned(),
             pods_dir: state.pods(user.is_some()),
+            runtime_dir: config.podman.runtime_dir.clone(),
             policy: policy(config),
             user,
             shim: config.shim.clone(),
@@ -259,6 +263,13 @@ fn user_podman(config: &Config) -> UserPodman {
     }
 }
 
+/// Where podmans listen, and where the files of their pods are.
+fn runtime_dirs(config: &Config) -> Vec<(PathBuf, PathBuf)> {
+    let system = (config.podman.socket.clone(), config.podman.runtime_dir.clone());
+    let user = user_podman(config).find().ok().map(|found| (found.socket.clone(), found.files()));
+    std::iter::once(system).chain(user).collect()
+}
+
 /// The manifests and the server say it themselves, and no longer once it is mended.
 fn is_told_elsewhere(absent: &str) -> bool {
     ["manifests.dir:", "CA_ROOT:", "CERT:", "KEY:"].iter().any(|key| absent.starts_with(key))
@@ -279,6 +290,7 @@ fn policy(config: &Config) -> Policy {
         ours: [config.state.dir.clone(), config.control.socket.clone(), config.podman.socket.clone()]
             .into_iter()
             .chain(user_socket)
+            .chain(runtime_dirs(config).into_iter().map(|(_, dir)| dir))
             .collect(),
     }
 }

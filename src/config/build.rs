@@ -207,6 +207,10 @@ impl Build<'_> {
             }
             "state.dir" => self.config.state.dir = state_dir(host).unwrap_or_default(),
             "control.socket" => self.config.control.socket = self.config.state.control(),
+            "podman.runtime_dir" => {
+                let users = || self.config.xdg_runtime_dir.join("flotta-agent");
+                self.config.podman.runtime_dir = if host.uid == 0 { "/run/flotta-agent".into() } else { users() };
+            }
             "shim" => {
                 let name = Path::new("flotta-shim");
                 self.config.shim = host.exe_dir.as_ref().map_or_else(|| name.into(), |dir| dir.join(name));

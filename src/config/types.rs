@@ -216,6 +216,8 @@ pub struct Podman {
     pub rootless_socket: Option<PathBuf>,
     /// That user's runtime directory; `None`: `/run/user/<uid>`.
     pub rootless_runtime_dir: Option<PathBuf>,
+    /// `podman.runtime_dir`.
+    pub runtime_dir: PathBuf,
 }
 
 /// What a server may ask of this device.
@@ -299,6 +301,7 @@ impl Config {
                 rootless_user: None,
                 rootless_socket: None,
                 rootless_runtime_dir: None,
+                runtime_dir: PathBuf::new(),
             },
             remote: Remote {
                 host_paths: HostPaths::Deny,

@@ -17,7 +17,8 @@ use crate::model::time::Wall;
 use crate::model::workload::{Kind, RestartPolicy, SharedWorkload, SpecHash};
 
 /// Which executor: one for each kind, and for pods one for each podman.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ExecutorId {
     /// Commands on the device itself.
     Shell,

@@ -386,6 +386,10 @@ fn start(at: &Situation<'_>, cpu_quota_us: Option<u32>) -> Verdict {
         // What ran before may still, and another executor may be the one that knows.
         return starting;
     }
+    if at.book.uncertain.is_some_and(|by| matches!(at.reach(by), Reach::Unreachable(_))) {
+        // It may run there; it is not to run twice.
+        return unreachable(at.book);
+    }
     if at.book.uncertain.is_some() {
         return match &at.book.backoff.error {
             Some((reason, _)) => {

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::executor::ExecutorId;
 use crate::model::id::WorkloadId;
 use crate::model::status::Reason;
 use crate::model::time::{Mono, Wall};
 use crate::model::workload::SpecHash;
 
-use super::book::{Backoff, Book};
+use super::book::{Backoff, Book, Seen};
 use super::times::Times;
 
 /// The stored object.
@@ -58,6 +59,9 @@ pub struct Memory {
     /// Its schedule.
     #[serde(default)]
     pub times: Option<Times>,
+    /// Which executor has it, or may have.
+    #[serde(default)]
+    pub by: Option<ExecutorId>,
 }
 
 impl Memory {
@@ -77,7 +81,14 @@ impl Memory {
             last_run: book.last_run,
             restarts: book.restarts,
             times: book.times.clone(),
+            by: Memory::by(book),
         })
+    }
+
+    /// Of those that may be away when the agent starts.
+    fn by(book: &Book) -> Option<ExecutorId> {
+        let by = book.instances.iter().find(|seen| seen.runs()).map(|seen: &Seen| seen.by);
+        book.uncertain.or(by).filter(|by| matches!(by, ExecutorId::Podman | ExecutorId::PodmanRootless))
     }
 
     /// Whether this is still all there is to remember. As `Memory::of(book) == Some(self)`, without making one.
@@ -90,6 +101,7 @@ impl Memory {
             && self.restarts == book.restarts
             && self.error == book.backoff.error
             && self.times == book.times
+            && self.by == Memory::by(book)
     }
 
     /// Whether there is nothing to remember.
@@ -100,7 +112,8 @@ impl Memory {
                 && (book.counted, book.running_since) == (None, None)
                 && (book.last_exit_code, book.last_run) == (None, None)
                 && book.backoff.error.is_none()
-                && book.times.is_none())
+                && book.times.is_none()
+                && Memory::by(book).is_none())
     }
 
     /// Takes it over into the book of the same workload; `same_boot`: its times still mean something.
@@ -111,6 +124,8 @@ impl Memory {
         {
             book.times = Some(times.recalled());
         }
+        // It may run there until that executor says otherwise; what ran before a restart of the machine does not.
+        book.uncertain = self.by.filter(|by| same_boot && book.executor() != Some(*by)).or(book.uncertain);
         if desired.hash != self.hash {
             return;
         }

@@ -157,7 +157,7 @@ fn unreachable(book: &Book, reaches: &Reaches) -> String {
         Some(Reach::Unreachable(why)) => Some(why.clone()),
         _ => None,
     };
-    let owners = book.instances.iter().map(|seen| seen.by).chain(book.executor());
+    let owners = book.instances.iter().map(|seen| seen.by).chain(book.uncertain).chain(book.executor());
     owners.filter_map(|executor| lost(&executor)).next().unwrap_or_default()
 }
 

@@ -111,6 +111,14 @@ impl Hands {
 impl Times {
     /// Brings it up to the present.
     pub fn advance(&mut self, cron: &Cron, hands: &Hands) {
+        self.find_begun(hands);
+        self.tick(cron, hands);
+        // What has just come due may be there already, too.
+        self.find_begun(hands);
+    }
+
+    /// What is due, and may have been begun, is looked for among what was seen to run.
+    fn find_begun(&mut self, hands: &Hands) {
         if let Some(due) = self.due.filter(|_| self.unsure) {
             if hands.has_run_since(due) {
                 self.due = None;
@@ -122,6 +130,9 @@ impl Times {
                 }
             }
         }
+    }
+
+    fn tick(&mut self, cron: &Cron, hands: &Hands) {
         if !hands.plausible {
             return;
         }
@@ -233,4 +244,36 @@ impl Times {
 
 fn name(cron: &Cron) -> String {
     format!("{} in {}", cron.schedule.expression(), cron.schedule.zone().name())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cron::{Schedule, Zone};
+    use crate::model::time::Mono;
+
+    #[test]
+    fn a_time_that_was_missed_and_whose_run_is_there_is_not_due_for_a_moment() {
+        let noon = Wall::parse_rfc3339("2026-06-01T12:00:00Z").expect("a time");
+        let schedule = Schedule::parse("0 * * * *", Zone::utc()).expect("a schedule");
+        let cron = Cron { schedule, catch_up: true };
+        let hands = Hands {
+            now: Now { wall: Wall(noon.0 + 30_000), mono: Mono(1_000) },
+            plausible: true,
+            stepped: 0,
+            first: true,
+            runs: false,
+            known: true,
+            begun: None,
+            locked: false,
+            last_run: Some(Wall(noon.0 + 5)),
+        };
+        let missed = Times { of: name(&cron), next: Some(noon), ..Times::default() };
+        let mut times = missed.clone();
+        times.advance(&cron, &hands);
+        assert_eq!(times.due, None, "its run began at {:?}", hands.last_run);
+        let mut times = missed;
+        times.advance(&cron, &Hands { last_run: None, ..hands });
+        assert_eq!(times.due, Some(noon), "nobody has seen a run of it");
+    }
 }

@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -33,6 +33,8 @@ pub struct Agent {
     pub mqtt: String,
     /// Lines that it has logged until now.
     logged: Arc<AtomicU64>,
+    /// What it has logged, of one that logs everything.
+    log: Arc<Mutex<String>>,
 }
 
 impl Device {
@@ -46,6 +48,12 @@ impl Device {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// Where the files of its pods are: in memory, where the machine has a place for that.
+    pub fn runtime_dir(&self) -> PathBuf {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { memory.join(format!("flotta-test-{}", self.tag())) } else { self.path("runtime") }
     }
 
     /// A name that nothing else on the machine has.
@@ -73,6 +81,7 @@ impl Device {
             .env("EDGE_DEVICE_HTTP_LISTEN", "127.0.0.1:0")
             .env("EDGE_DEVICE_MQTT_LISTEN", "127.0.0.1:0")
             .env("EDGE_DEVICE_PODMAN_SOCKET", &self.podman)
+            .env("EDGE_DEVICE_PODMAN_RUNTIME_DIR", self.runtime_dir())
             .env("EDGE_DEVICE_PODMAN_ROOTLESS_SOCKET", &self.rootless);
         command
     }
@@ -95,9 +104,18 @@ impl Device {
         let (lines, log) = channel();
         let logged = Arc::new(AtomicU64::new(0));
         let count = logged.clone();
+        let all = Arc::new(Mutex::new(String::new()));
+        let keep =
+            command.get_envs().any(|(name, value)| name == "EDGE_DEVICE_LOG_LEVEL" && value == Some("trace".as_ref()));
+        let kept = keep.then(|| all.clone());
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 count.fetch_add(1, Relaxed);
+                if let Some(kept) = &kept {
+                    let mut kept = kept.lock().expect("whole");
+                    kept.push_str(&line);
+                    kept.push('\n');
+                }
                 if std::env::var_os("FLOTTA_TEST_LOG").is_some() {
                     eprintln!("{line}");
                 }
@@ -119,7 +137,7 @@ impl Device {
             }
         };
         let at = |what: &str| ready[what].as_str().unwrap_or_default().to_owned();
-        self.agent = Some(Agent { child, http: at("http"), mqtt: at("mqtt"), logged });
+        self.agent = Some(Agent { child, http: at("http"), mqtt: at("mqtt"), logged, log: all });
         self.agent.as_ref().expect("just put there")
     }
 
@@ -176,12 +194,19 @@ impl Drop for Device {
         for pid in super::processes::with_env("FLOTTA_TEST", &self.tag()).keys() {
             let _ = Pid::from_raw(*pid).map(|pid| kill_process(pid, Signal::KILL));
         }
+        let _ = std::fs::remove_dir_all(self.runtime_dir());
     }
 }
 
 impl Agent {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// All that it has logged; kept of one that is started with EDGE_DEVICE_LOG_LEVEL=trace.
+    #[allow(dead_code, reason = "not all tests with an agent read its log")]
+    pub fn log(&self) -> String {
+        self.log.lock().expect("whole").clone()
     }
 
     #[allow(dead_code, reason = "not all tests that start an agent count them")]

@@ -1,6 +1,7 @@
 //! Workloads of every kind that a test of trouble runs, what should run of them, and what really does.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use rustix::fs::{FileType, Mode};
@@ -63,6 +64,8 @@ impl<'a> Fleet<'a> {
     /// Shell runs; and pods, where there is an image and somebody who looks at podman.
     pub fn new(device: &Device, pods: Option<(String, Box<dyn Fn() -> Pods + 'a>)>) -> Fleet<'a> {
         std::fs::create_dir(out(device)).expect("made");
+        // Pods write there too, as whoever their podman is.
+        std::fs::set_permissions(out(device), std::fs::Permissions::from_mode(0o777)).expect("opened");
         let member = |name: &str, pod, gate, edited| Member {
             name: format!("{name}-{}", device.tag()),
             pod,
@@ -94,6 +97,7 @@ impl<'a> Fleet<'a> {
         for n in 0..fleet.members.len() {
             let fifo = out(device).join(format!("fifo-{}", fleet.members[n].name));
             rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0).expect("a fifo");
+            std::fs::set_permissions(&fifo, std::fs::Permissions::from_mode(0o666)).expect("opened");
             fleet.write(device, n);
         }
         // A run of three seconds each minute; and one that fails at once, and waits 1, 2, 4, and then 8 seconds each time.
@@ -133,8 +137,9 @@ impl<'a> Fleet<'a> {
         };
         let tag = device.tag();
         let what = if let (true, Some(image)) = (member.pod, &self.image) {
+            let whose = if device.podman == device.path("no-podman.sock") { "  rootless: true\n" } else { "" };
             format!(
-                "  type: pod\n  pod: {{ spec: {{ terminationGracePeriodSeconds: 5, volumes: [ {{ name: out, hostPath: {{ path: \"{}\" }} }} ], containers: [ {{ name: c, image: \"{image}\", command: [ /bin/sh, -c, '{begin}; sleep 100000 9>&- & wait' ], env: [ {{ name: FLOTTA_TEST, value: \"{tag}\" }} ], volumeMounts: [ {{ name: out, mountPath: /out }} ] }} ] }} }}\n",
+                "  type: pod\n{whose}  pod: {{ spec: {{ terminationGracePeriodSeconds: 5, volumes: [ {{ name: out, hostPath: {{ path: \"{}\" }} }} ], containers: [ {{ name: c, image: \"{image}\", command: [ /bin/sh, -c, '{begin}; sleep 100000 9>&- & wait' ], env: [ {{ name: FLOTTA_TEST, value: \"{tag}\" }} ], volumeMounts: [ {{ name: out, mountPath: /out }} ] }} ] }} }}\n",
                 out(device).display()
             )
         } else {

@@ -55,8 +55,7 @@ fn what_does_not_hear_that_it_should_end_is_killed_after_its_grace_period() {
 #[test]
 fn a_failing_init_container_is_said_with_its_code_and_last_words_and_tried_again_from_the_beginning() {
     let Some(mut place) = Place::new() else { return };
-    let out = place.path("out");
-    std::fs::create_dir(&out).expect("made");
+    let out = place.shared("out");
     let mount = "volumeMounts: [ { name: out, mountPath: /out } ] }";
     let prepare = place
         .container("prepare", "echo try >> /out/tries; test -e /out/disk && exit 0; echo no disk here >&2; exit 3");

@@ -19,7 +19,7 @@ const UNGATED: usize = 2;
 
 /// Each start writes a line, so that a restart is seen.
 fn manifests(place: &Place) {
-    std::fs::create_dir(place.path("out")).expect("made");
+    place.shared("out");
     for n in 0..PODS {
         let container = place.container("c", &format!("echo $$ >> /out/starts-{n}; {WAITS}"));
         let gate = if n < UNGATED { "" } else { GATED };

@@ -27,6 +27,7 @@ mod place;
 mod power;
 mod probes;
 mod rootless;
+mod secrets;
 mod service;
 mod specs;
 mod unreachable;

@@ -1,12 +1,14 @@
 //! A device whose pods run on the podman under the tests; whatever becomes of the test, none of them stays.
 
 use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
 use super::device::{Device, until_true};
 use super::processes;
-use super::service::{Podman, Service, both, image, podman, rootless};
+use super::service::{Podman, Service, both, image, podman, rootless, system, user};
 
 /// A device with a podman, or with both.
 pub struct Place {
@@ -35,7 +37,7 @@ impl Place {
 
     /// With both podmans at once: pods are root's unless their head says `rootless: true`.
     pub fn both() -> Option<Place> {
-        let mut place = Place::new()?;
+        let mut place = Place::on(system()?);
         place.beside(rootless()?);
         Some(place)
     }
@@ -58,6 +60,10 @@ impl Place {
         let mut device = Device::new();
         let socket = if podman.rootless { &mut device.rootless } else { &mut device.podman };
         socket.clone_from(&podman.socket);
+        if podman.rootless {
+            // What is mounted from here, that user has to reach.
+            open(&device.path(""), 0o711);
+        }
         let place = Place { device, podman, rootless: None };
         place.manifest("device.yaml", &place.device_yaml());
         place
@@ -83,12 +89,17 @@ impl Place {
 
     /// A pod: `head` goes below the workload's spec, `spec` is the pod's, both in YAML's short form.
     pub fn pod(&self, name: &str, head: &str, spec: &str) {
-        let whose = if self.podman.rootless { "  rootless: true\n" } else { "" };
+        let whose = self.whose();
         let text = format!(
             "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: {{ name: {} }}\nspec:\n  type: pod\n{whose}{head}  pod: {{ spec: {spec} }}\n",
             self.name(name)
         );
         self.manifest(&format!("{name}.yaml"), &text);
+    }
+
+    /// What a workload's spec says of its podman.
+    pub fn whose(&self) -> &'static str {
+        if self.podman.rootless { "  rootless: true\n" } else { "" }
     }
 
     /// A pod of one container that runs this script; TERM ends it at once.
@@ -104,6 +115,16 @@ impl Place {
             image(),
             self.tag()
         )
+    }
+
+    /// A directory of the test's that pods write to, as their user.
+    pub fn shared(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir(&path).expect("made");
+        if self.podman.rootless {
+            super::service::user().own(&path);
+        }
+        path
     }
 
     /// The containers of a workload, without podman's own; by name.
@@ -136,8 +157,49 @@ impl Place {
         until_true("no file is left", || {
             ["run/pods", "run/pods-rootless"].iter().flat_map(|dir| read(dir)).count() == 0
         });
+        for podman in self.podmans() {
+            until_true("no file is left in memory", || !self.files_of(podman).exists());
+            until_true("no secret of podman's is left", || self.secrets_of(podman).is_empty());
+        }
         let left = processes::with_env("FLOTTA_TEST", &self.tag());
         assert!(left.is_empty(), "{left:?}");
+    }
+
+    /// All that it speaks to.
+    fn podmans(&self) -> impl Iterator<Item = &Podman> {
+        [Some(&self.podman), self.rootless.as_ref()].into_iter().flatten()
+    }
+
+    /// What is said of a pod with Secrets on this machine, beside what else is.
+    pub fn warns_of_disks(&self, said: &Json) -> bool {
+        let base = if self.podman.rootless { user().runtime_dir.to_owned() } else { self.runtime_dir() };
+        let nearest = base.ancestors().find(|path| path.exists()).expect("a directory");
+        let kind = std::process::Command::new("stat").args(["-f", "-c", "%T"]).arg(nearest).output().expect("stat");
+        let in_memory = String::from_utf8_lossy(&kind.stdout).trim() == "tmpfs";
+        let all: Vec<&str> = said["warnings"].as_array().expect("warnings").iter().filter_map(Json::as_str).collect();
+        match (in_memory, all.as_slice()) {
+            (true, []) => true,
+            (false, [one]) => one.starts_with("SecretsOnDisk: "),
+            _ => false,
+        }
+    }
+
+    /// The mark of its agent.
+    pub fn owner(&self) -> String {
+        std::fs::read_to_string(self.path("state/owner")).unwrap_or_default().trim().to_owned()
+    }
+
+    /// Where the files of its pods on this podman are.
+    pub fn files_of(&self, podman: &Podman) -> PathBuf {
+        let base = if podman.rootless { user().runtime_dir.join("flotta-agent") } else { self.runtime_dir() };
+        base.join("pods").join(self.owner())
+    }
+
+    /// The names of podman's secrets that are its.
+    pub fn secrets_of(&self, podman: &Podman) -> Vec<String> {
+        let (_, all) = podman.call("GET", "secrets/json", None);
+        let names = all.as_array().into_iter().flatten().filter_map(|one| one["Spec"]["Name"].as_str());
+        names.filter(|name| name.starts_with(&format!("flotta-{}-", self.owner()))).map(str::to_owned).collect()
     }
 
     fn until_gone(&self, part: &str) {
@@ -158,6 +220,12 @@ impl Place {
         }
         for volume in podman.named(&self.tag()).iter().filter_map(|name| name.strip_prefix("volumes: ")) {
             podman.call("DELETE", &format!("volumes/{volume}"), None);
+        }
+        for secret in self.secrets_of(podman) {
+            podman.call("DELETE", &format!("secrets/{secret}"), None);
+        }
+        if !self.owner().is_empty() {
+            let _ = std::fs::remove_dir_all(self.files_of(podman));
         }
     }
 }
@@ -182,11 +250,15 @@ impl Drop for Place {
         for podman in [Some(&self.podman), self.rootless.as_ref()].into_iter().flatten() {
             if podman.answers() {
                 self.clean(podman);
-            } else if let Some(shared) = if podman.rootless { rootless() } else { super::service::podman() } {
+            } else if let Some(shared) = if podman.rootless { rootless() } else { system() } {
                 self.clean(&shared);
             }
         }
     }
+}
+
+fn open(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("opened");
 }
 
 /// Pids of the processes of a container of podman's list.

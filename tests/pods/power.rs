@@ -29,8 +29,9 @@ fn cut(service: &mut Service, dir: &std::path::Path) {
     for name in ["run", "tmp"] {
         std::fs::remove_dir_all(dir.join(name)).expect("what was in memory is gone");
     }
+    let run = if service.podman.rootless { super::service::user().runtime_dir } else { std::path::Path::new("/run") };
     for (runtime, id) in ["runc", "crun"].iter().flat_map(|runtime| ids.iter().map(move |id| (runtime, id))) {
-        let _ = std::fs::remove_dir_all(format!("/run/{runtime}/{id}"));
+        let _ = std::fs::remove_dir_all(run.join(runtime).join(id));
     }
 }
 
@@ -55,6 +56,9 @@ impl Drop for Disk {
 fn what_a_power_cut_cut_off_runs_again_and_what_had_ended_does_not() {
     let Some(shared) = podman() else { return };
     let disk = Disk(tempfile::tempdir().expect("a directory"));
+    if shared.rootless {
+        super::service::user().own(disk.0.path());
+    }
     let mut service = shared.apart(disk.0.path());
     let mut place = Place::on(service.podman.clone());
     let pod = |place: &Place, name: &str, policy: &str, script: &str| {

@@ -41,11 +41,17 @@ fn fact(name: &str) -> &'static str {
     all.get(name).unwrap_or_else(|| panic!("{name} is not set: tests/podman.sh prints it"))
 }
 
-/// Root's podman, or `None` with the reason printed. With FLOTTA_TEST_PODMAN=rootless the user's, so that all tests run there.
+/// The podman that tests run on which need only one, or `None` with the reason printed: root's; with
+/// FLOTTA_TEST_PODMAN=rootless the user's.
 pub fn podman() -> Option<Podman> {
     if std::env::var("FLOTTA_TEST_PODMAN").is_ok_and(|which| which == "rootless") {
         return rootless();
     }
+    system()
+}
+
+/// Root's podman, or `None` with the reason printed.
+pub fn system() -> Option<Podman> {
     found("FLOTTA_PODMAN_SOCKET", false)
 }
 
@@ -56,7 +62,7 @@ pub fn rootless() -> Option<Podman> {
 
 /// Both, for what has to hold for both; empty with the reason printed.
 pub fn both() -> Vec<Podman> {
-    podman().into_iter().chain(rootless()).collect()
+    system().into_iter().chain(rootless()).collect()
 }
 
 fn found(socket: &str, rootless: bool) -> Option<Podman> {

@@ -13,7 +13,7 @@ use flotta_agent::model::status::{Reason, State, WorkloadStatus};
 use flotta_agent::model::workload::{Payload, RestartPolicy, Workload};
 
 use crate::agent::lock;
-use crate::machine::Machine;
+use crate::machine::{Machine, OWNER};
 use crate::things::Container;
 use crate::workloads::NOWHERE;
 use crate::world::World;
@@ -92,14 +92,25 @@ impl World {
             let of = volume.labels.get(labels::POD).cloned().unwrap_or_default();
             assert!(should.contains(&of), "volume {name} is left, of {of}: {should:?}");
         }
-        let dirs = std::fs::read_dir(&self.pods_dir).into_iter().flatten().flatten();
+        let files = self.runtime_dir.join("pods").join(OWNER);
+        let dirs =
+            [&self.pods_dir, &files].into_iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().flatten();
         for dir in dirs.map(|entry| entry.file_name().to_string_lossy().into_owned()) {
             assert!(should.contains(&dir), "directory {dir} is left: {should:?}");
         }
-        for (id, workload) in self.desired.iter().filter(|(_, workload)| names.contains(&&pod_name(workload))) {
+        for name in machine.secrets.keys() {
+            let is_of = |pod: &String| pod.rsplit_once('-').is_some_and(|(_, version)| name.contains(version));
+            assert!(should.iter().any(is_of), "podman's secret {name} is left: {should:?}");
+        }
+        // What has ended before the machine was started anew needs none.
+        let runs = |name: &String| {
+            let of = |one: &&Container| machine.pods.get(&one.pod).is_some_and(|pod| pod.name == *name);
+            machine.containers.values().filter(of).any(|one| !one.infra && one.state.runs())
+        };
+        for (id, workload) in self.desired.iter().filter(|(_, workload)| runs(&pod_name(workload))) {
             for name in job(workload).spec.volumes.iter().filter(|(_, v)| matches!(v, Volume::Files(_))).map(|(n, _)| n)
             {
-                let file = self.pods_dir.join(pod_name(workload)).join(name).join("key");
+                let file = files.join(pod_name(workload)).join(name).join("key");
                 assert!(file.exists(), "{id} runs without its file {}", file.display());
             }
         }

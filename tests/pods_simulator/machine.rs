@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flotta_agent::executor::podman::labels;
+use flotta_agent::executor::podman::transport::Request;
 use serde_json::{Value as Json, json};
 
 use crate::clock::Clock;
@@ -36,6 +37,8 @@ pub struct Machine {
     pub pods: BTreeMap<String, Pod>,
     pub containers: BTreeMap<String, Container>,
     pub volumes: BTreeMap<String, Volume>,
+    /// Name and the file that is read for the value.
+    pub secrets: BTreeMap<String, PathBuf>,
     pub images: BTreeSet<String>,
     pub registry: bool,
     /// What podman can limit here.
@@ -75,6 +78,7 @@ impl Machine {
             pods: BTreeMap::new(),
             containers: BTreeMap::new(),
             volumes: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             images: BTreeSet::new(),
             registry: true,
             controllers: vec!["cpu", "memory", "pids"],
@@ -193,6 +197,12 @@ impl Machine {
             quota: None,
             script: body["entrypoint"][0].as_str().unwrap_or("serve").to_owned(),
             volumes: texts(&body["volumes"], "Name"),
+            secrets: body["secret_env"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .filter_map(|(_, name)| name.as_str().map(str::to_owned))
+                .collect(),
             binds: texts(&body["mounts"], "source").into_iter().map(PathBuf::from).collect(),
             grace: Duration::from_secs(body["stop_timeout"].as_u64().unwrap_or(10)),
             run: 0,
@@ -212,6 +222,9 @@ impl Machine {
         }
         let labels: Labels = serde_json::from_value(body["labels"].clone()).unwrap_or_default();
         let made = self.container(name.to_owned(), pod, labels, false, body);
+        if let Some(missing) = made.secrets.iter().find(|name| !self.secrets.contains_key(*name)) {
+            return fail(500, &format!("no secret with name or id \"{missing}\": no such secret"));
+        }
         self.events.publish("create", &made, &mut self.dice, &self.clock);
         let id = made.id.clone();
         self.containers.insert(id.clone(), made);
@@ -236,6 +249,10 @@ impl Machine {
         if let Some(missing) = found.binds.iter().find(|path| !path.exists()) {
             let name = missing.file_name().unwrap_or_default().display();
             return fail(500, &format!("statfs …/{name}: no such file or directory"));
+        }
+        let value = |name: &String| self.secrets.get(name).is_some_and(|file| file.exists());
+        if let Some(missing) = found.secrets.iter().find(|name| !value(name)) {
+            return fail(500, &format!("{missing}: no secret data with ID"));
         }
         self.run(id);
         empty(204)
@@ -384,6 +401,32 @@ impl Machine {
         let _ = std::fs::remove_dir_all(&volume.dir);
         self.volumes.remove(name);
         empty(204)
+    }
+
+    pub fn create_secret(&mut self, request: &Request) -> Reply {
+        let text = |name: &str| request.query.iter().find(|(key, _)| *key == name).map(|(_, text)| text.clone());
+        let name = text("name").unwrap_or_default();
+        let options: Json = serde_json::from_str(&text("driveropts").unwrap_or_default()).unwrap_or_default();
+        let file = options["lookup"].as_str().and_then(|lookup| lookup.strip_prefix("cat '")?.strip_suffix('\''));
+        let (Some("shell"), Some(file)) = (text("driver").as_deref(), file) else {
+            self.violated(format!("a secret that podman would keep: {request:?}"));
+            return fail(500, "no");
+        };
+        if self.secrets.contains_key(&name) {
+            return fail(500, &format!("{name}: secret name in use"));
+        }
+        self.secrets.insert(name, file.into());
+        reply(200, &json!({ "ID": "s" }))
+    }
+
+    pub fn remove_secret(&mut self, name: &str) -> Reply {
+        if !name.starts_with(&format!("flotta-{OWNER}-")) {
+            self.violated(format!("secret {name} was removed, which is not ours"));
+        }
+        if self.containers.values().any(|one| one.secrets.iter().any(|used| used == name)) {
+            self.violated(format!("secret {name} was removed while a container has it"));
+        }
+        if self.secrets.remove(name).is_some() { empty(204) } else { fail(404, "no such secret") }
     }
 
     /// What is not ours is taken away by its owners.

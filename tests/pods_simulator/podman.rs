@@ -209,6 +209,13 @@ impl Podman {
                 fail(404, "no such container")
             }
             ("DELETE", ["volumes", name]) => machine.remove_volume(name),
+            ("GET", ["secrets", "json"]) => {
+                let shown = |name: &String| json!({ "ID": "s", "Spec": { "Name": name } });
+                reply(200, &Json::Array(machine.secrets.keys().map(shown).collect()))
+            }
+            ("POST", ["secrets", "create"]) if late => fail(500, "context canceled"),
+            ("POST", ["secrets", "create"]) => machine.create_secret(request),
+            ("DELETE", ["secrets", name]) => machine.remove_secret(name),
             ("POST", ["containers", id, "start"]) => machine.start(id, late),
             ("POST", ["containers", id, "update"]) => machine.update(id, body, late),
             ("POST", ["containers", id, "kill"]) => kill(&mut machine, id, late),

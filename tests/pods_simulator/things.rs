@@ -55,6 +55,7 @@ pub struct Container {
     pub quota: Option<u32>,
     pub script: String,
     pub volumes: Vec<String>,
+    pub secrets: Vec<String>,
     pub binds: Vec<PathBuf>,
     pub grace: Duration,
     /// Which run of it this is.

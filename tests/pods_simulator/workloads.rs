@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::models;
 use flotta_agent::model::pod::{
-    Container, Content, Contents, FileSource, Files, Mount, ObjectFiles, PodJob, PodSpec, PullPolicy, Referred,
-    Resources, Security, Volume,
+    Container, Content, Contents, EnvValue, EnvVar, FileSource, Files, KeyRef, Mount, ObjectFiles, PodJob, PodSpec,
+    PullPolicy, Referred, Resources, Security, Volume,
 };
 use flotta_agent::model::profile::{ConditionRef, ConditionSpec, ProfileRef, ProfileSpec};
 use flotta_agent::model::workload::{Kind, Payload, RestartPolicy, Workload};
@@ -39,8 +39,8 @@ pub fn profiles() -> Vec<ProfileSpec> {
 /// Each version has a hash of its own.
 pub fn workload(name: &str, version: u64, spec: PodSpec, restart: RestartPolicy) -> Workload {
     let content = Content::from([("key".to_owned(), b"value".to_vec())]);
-    let config_maps = BTreeMap::from([("config".to_owned(), content)]);
-    let contents = Contents { config_maps, ..Contents::default() };
+    let config_maps = BTreeMap::from([("config".to_owned(), content.clone())]);
+    let contents = Contents { config_maps, secrets: BTreeMap::from([("secret".to_owned(), content)]) };
     let payload = Payload::Pod(Arc::new(PodJob { spec, contents, ..PodJob::default() }));
     models::workload(name, version, Kind::Pod, payload, restart)
 }
@@ -89,6 +89,11 @@ pub fn random(dice: &mut Dice, name: &str, version: u64) -> Workload {
         let files = Files { sources: vec![FileSource::Object(object)], mode: 0o644 };
         volumes.insert("files".to_owned(), Volume::Files(files));
         containers[0].mounts.push(mount("files", String::new()));
+    }
+    if dice.one_in(3) {
+        let key = KeyRef { of: Referred::Secret, name: "secret".into(), key: "key".into(), optional: false };
+        let variable = EnvVar { name: "PASSWORD".into(), value: EnvValue::Key(key) };
+        containers.iter_mut().chain(&mut init_containers).for_each(|one| one.env.push(variable.clone()));
     }
     let grace = Duration::from_secs(1 + dice.below(10));
     let spec = PodSpec { init_containers, containers, volumes, grace, ..PodSpec::default() };

@@ -59,6 +59,7 @@ pub struct World {
     pub agent: Option<Agent>,
     pub desired: BTreeMap<WorkloadId, Arc<Workload>>,
     pub pods_dir: PathBuf,
+    pub runtime_dir: PathBuf,
     pub tally: Tally,
     /// Executors beside podman's.
     pub others: BTreeMap<ExecutorId, Arc<dyn Executor>>,
@@ -89,6 +90,7 @@ impl World {
             agent: None,
             desired: BTreeMap::new(),
             pods_dir: dir.path().join("pods"),
+            runtime_dir: dir.path().join("runtime"),
             tally: Tally::default(),
             others: BTreeMap::new(),
             truths: StoredTruths::default(),
@@ -123,6 +125,7 @@ impl World {
             owner: OWNER.into(),
             device: "device".into(),
             pods_dir: self.pods_dir.clone(),
+            runtime_dir: self.runtime_dir.clone(),
             policy,
             user: None,
             shim: "/nonexistent".into(),
@@ -282,6 +285,11 @@ impl World {
         });
     }
 
+    /// What is in memory is gone.
+    pub fn lose_memory(&self) {
+        let _ = std::fs::remove_dir_all(&self.runtime_dir);
+    }
+
     async fn reboot(&mut self) {
         self.tally.reboots += 1;
         self.podman.set_service(Service::Gone);
@@ -289,6 +297,7 @@ impl World {
         let old = self.dice.one_in(2);
         self.podman.machine().note("the machine restarts");
         self.podman.machine().reboot(old);
+        self.lose_memory();
         self.clock.reboot();
         let (podman, agent) = (self.dice.millis(0, 20_000), self.dice.millis(0, 20_000));
         let service = self.podman.clone();

@@ -102,10 +102,12 @@ fn setting(dir: &Path) -> Setting {
         ansible: false,
         ours: Vec::new(),
     };
+    let (pods_dir, runtime_dir) = (dir.join("pods"), dir.join("runtime"));
     Setting {
         owner: "us".into(),
         device: "d".into(),
-        pods_dir: dir.join("pods"),
+        pods_dir,
+        runtime_dir,
         policy,
         user: None,
         shim: "/nonexistent".into(),

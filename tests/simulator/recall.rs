@@ -59,8 +59,6 @@ impl World {
                 }
             }
         }
-        let wanted = &agent.brain.desired.workloads;
-        self.watch.restarts.retain(|id, _| wanted.contains_key(id));
         if self.watch.truths_stored {
             let truths = agent.brain.gates.truths();
             for (profile, conditions) in &truths.0 {
@@ -96,7 +94,10 @@ impl World {
         let Some(agent) = self.agent.as_ref().filter(|_| self.watch.recording) else { return };
         self.watch.wished_at = self.clock.now;
         self.watch.in_force.clear();
-        for (id, workload) in &agent.brain.desired.workloads {
+        // What nobody wants for a while is forgotten: if it is wanted again, it is another one.
+        let wanted = &agent.brain.desired.workloads;
+        self.watch.restarts.retain(|id, _| wanted.contains_key(id));
+        for (id, workload) in wanted {
             let Some(marker) = marker(workload) else { continue };
             let path =
                 workload.origin.trim_start_matches("manifests/").split(':').next().unwrap_or_default().to_owned();

@@ -25,6 +25,8 @@ const FOLLOWED: u64 = 45_000;
 /// The session with a server that had thrown the device out, or was away, waits at most half an hour between tries.
 const REGISTERED: u64 = 4 * 60 * MINUTE;
 const FLIPS: usize = 5;
+/// So long after a full minute what schedules begin has begun.
+const QUIET: u64 = 20_000;
 /// Times of schedules are counted over so many minutes.
 const COUNTED: u64 = 11;
 
@@ -116,6 +118,9 @@ impl World {
         if self.failure.is_some() {
             return;
         }
+        // Not in the middle of what each full minute begins.
+        let into = self.clock.wall().0.rem_euclid(60_000) as u64;
+        self.rest(QUIET.saturating_sub(into));
         if let Some(why) = self.unsettled() {
             self.fail(format!("{when}: {why}"));
         }

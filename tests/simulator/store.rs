@@ -124,6 +124,14 @@ impl Store {
         }
     }
 
+    /// The machine was asleep for so long: nobody could write.
+    pub fn slept(&mut self, ms: u64) {
+        for (_, at) in self.handed.values_mut() {
+            *at += ms;
+        }
+        self.well_since += ms;
+    }
+
     /// For how long the disk has been well.
     pub fn well_for(&self, now: u64) -> u64 {
         now.saturating_sub(self.well_since)

@@ -62,6 +62,7 @@ impl World {
                 let asleep = self.dice.around(10 * MINUTE);
                 self.note(What::Number("the device sleeps, ms", asleep));
                 self.clock.now += asleep;
+                self.store.slept(asleep);
             }
             11 | 12 => {
                 let by = *self.dice.pick(&EXECUTORS);

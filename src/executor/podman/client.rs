@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::model::hidden::Hidden;
 
 use super::transport::{Answer, Pieces, Request, Transport};
-use super::wire::{Failure, Info, Inspected, Listed, ListedPod, Network, PullLine, Volume};
+use super::wire::{Failure, Info, Inspected, Listed, ListedPod, Network, PullLine, Secret, Volume};
 
 /// Questions: podman answers them in milliseconds, a swapping board in seconds.
 const ASK: Duration = Duration::from_secs(20);
@@ -210,6 +210,27 @@ impl Client {
     /// Removes a volume; one that is not there is fine.
     pub async fn remove_volume(&self, name: &str) -> Result<(), ApiError> {
         absent_is_fine(self.call(DO, "DELETE", &["volumes", name], Vec::new(), None).await)
+    }
+
+    /// The names of all of podman's secrets.
+    pub async fn secrets(&self) -> Result<Vec<String>, ApiError> {
+        let found: Option<Vec<Secret>> = self.ask(&["secrets", "json"], Vec::new()).await?;
+        Ok(found.unwrap_or_default().into_iter().map(|secret| secret.spec.name).collect())
+    }
+
+    /// Makes a secret whose value podman asks a command for, each time it needs it; podman itself keeps none.
+    pub async fn create_secret(&self, name: &str, lookup: &str) -> Result<(), ApiError> {
+        let options = json!({ "lookup": lookup, "store": "cat >/dev/null", "delete": "true", "list": "true" });
+        let query =
+            vec![("name", name.to_owned()), ("driver", "shell".to_owned()), ("driveropts", options.to_string())];
+        // It wants a value, and gives it to `store`.
+        let body = Some(json!("see lookup"));
+        self.call(DO, "POST", &["secrets", "create"], query, body).await.map(drop)
+    }
+
+    /// Removes a secret; one that is not there is fine.
+    pub async fn remove_secret(&self, name: &str) -> Result<(), ApiError> {
+        absent_is_fine(self.call(DO, "DELETE", &["secrets", name], Vec::new(), None).await)
     }
 
     /// Starts a container, and its pod's own one with it; one that runs already is fine.

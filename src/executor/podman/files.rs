@@ -1,45 +1,19 @@
-//! A pod's directory on the device: files from ConfigMaps and Secrets, the mark of a stop; and the paths that it mounts.
-//!
-//! `<pods_dir>/<pod name>/<volume>/…`, below a directory that only the agent's user may enter: a container sees a volume
-//! because it is mounted there, not because it could walk to it.
+//! A pod's directory beside the agent's state: the mark of a stop, which outlives a start of the machine. And the paths of
+//! the device that a pod mounts. What a pod sees of ConfigMaps and Secrets is in [`super::runtime`].
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use super::translate::NewFile;
 use crate::model::pod::HostPathType;
 use crate::model::policy::Policy;
 use crate::model::time::Wall;
 
-/// In a pod's directory: it was told to stop. No volume can be called so.
+/// In a pod's directory: it was told to stop.
 const STOPPING: &str = ".stopping";
 
-/// Writes a pod's files anew. Volumes without files are there too, empty.
-pub(super) fn write<'a>(dir: &Path, files: &[NewFile], volumes: impl Iterator<Item = &'a str>) -> io::Result<()> {
-    remove(dir)?;
-    let mut volumes = volumes.peekable();
-    if volumes.peek().is_none() {
-        return Ok(());
-    }
-    make_private(dir)?;
-    for volume in volumes {
-        make_readable(dir, Path::new(volume))?;
-    }
-    for file in files {
-        let path = dir.join(&file.path);
-        if let Some(parent) = Path::new(&file.path).parent() {
-            make_readable(dir, parent)?;
-        }
-        let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        open.write_all(&file.bytes)?;
-        open.set_permissions(Permissions::from_mode(file.mode))?;
-    }
-    Ok(())
-}
-
-/// Makes directories that containers see, whatever the agent's umask.
+/// Makes directories that everybody may read, whatever the agent's umask.
 fn make_readable(below: &Path, path: &Path) -> io::Result<()> {
     let mut at = below.to_path_buf();
     for part in path.components() {

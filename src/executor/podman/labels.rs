@@ -21,6 +21,8 @@ pub const CONTAINERS: &str = "project-flotta.io/containers";
 pub const GRACE: &str = "project-flotta.io/grace";
 /// On a pod: its podman volumes, separated by commas.
 pub const VOLUMES: &str = "project-flotta.io/volumes";
+/// On a pod: how many variables of it podman asks for (see [`super::secrets`]).
+pub const SECRETS: &str = "project-flotta.io/secrets";
 /// On a pod: what the machine does not enforce of its spec, a line each.
 pub const WARNINGS: &str = "project-flotta.io/warnings";
 /// On a container: its name in the pod.
@@ -29,6 +31,8 @@ pub const CONTAINER: &str = "project-flotta.io/container";
 pub const ROLE: &str = "project-flotta.io/role";
 /// On a container: its own CPU limit in µs per 100 ms, if it has one.
 pub const CPU: &str = "project-flotta.io/cpu";
+/// On a container: variables of it come from Secrets.
+pub const SECRET_ENV: &str = "project-flotta.io/secret-env";
 /// On a volume: the pod it belongs to.
 pub const POD: &str = "project-flotta.io/pod";
 /// No label of a manifest may begin like ours.

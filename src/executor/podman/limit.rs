@@ -11,10 +11,6 @@ use super::{Inner, cpu, look};
 use crate::executor::{ExecutorError, Handle, Instance};
 use crate::model::status::Reason;
 
-/// Said where podman has no CPU controller.
-pub(super) const NO_CONTROLLER: &str =
-    "LimitNotEnforced: podman cannot limit CPU on this machine: the condition's cpu has no effect";
-
 /// Holds a pod to a quota, or lifts it.
 pub(super) async fn limit(
     inner: &Arc<Inner>,
@@ -82,7 +78,7 @@ pub(super) async fn apply(
     let now = if possible { parts(&entry.pod, quota_us) } else { Vec::new() };
     refusals.retain(|(id, _)| now.iter().any(|(part, _)| part.at.id == *id));
     let mut warnings: Vec<String> =
-        (!possible && quota_us.is_some()).then(|| NO_CONTROLLER.to_owned()).into_iter().collect();
+        inner.cpu_warning().filter(|_| !possible && quota_us.is_some()).into_iter().collect();
     for (part, quota) in now {
         let name = &part.name;
         let refusal = refusals.iter().find(|(id, _)| *id == part.at.id);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::client::ApiError;
 use super::observe::{self, Detail, Part, Pod};
 use super::table::{Entry, Looked, REFUSED_AGAIN, State};
-use super::{Inner, cpu, files, labels, lost, sweep};
+use super::{Inner, cpu, files, labels, lost, secrets, sweep};
 use crate::executor::{ExecutorError, ExecutorEvent, Handle, Instance, Quota};
 use crate::model::id::WorkloadId;
 use crate::model::status::Reason;
@@ -52,6 +52,8 @@ pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Resul
     lost::mark(inner, &mut listed);
     let pods = observe::pods(listed);
     learn_ends(inner, &pods).await?;
+    let written = secrets::to_hide(&mut inner.table.lock(), &pods, only.is_none());
+    secrets::hide(inner, written).await;
     let both = inner.now();
     let now = both.wall;
     let mut state = inner.table.lock();

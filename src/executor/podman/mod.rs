@@ -32,6 +32,9 @@ mod look;
 mod lost;
 pub mod observe;
 mod probing;
+mod provide;
+pub mod runtime;
+mod secrets;
 mod start;
 mod stop;
 mod sweep;
@@ -52,6 +55,7 @@ use tokio::time::Instant;
 use self::client::{ApiError, Client};
 use self::images::Images;
 use self::probing::Ticks;
+use self::runtime::{Runtime, RuntimeDir};
 use self::table::Table;
 use self::translate::Place;
 use self::transport::{Socket, Transport};
@@ -74,8 +78,10 @@ pub struct Setting {
     pub owner: String,
     /// The device's id.
     pub device: String,
-    /// Where files of pods are kept; belongs to this executor alone, made when it is needed.
+    /// Where what must outlive a start of the machine is kept of pods; belongs to this executor alone, made when it is needed.
     pub pods_dir: PathBuf,
+    /// Where the files that pods of root's podman see are: in memory.
+    pub runtime_dir: PathBuf,
     /// What a server may ask for.
     pub policy: Policy,
     /// The service is this user's; `None`: root's.
@@ -84,6 +90,19 @@ pub struct Setting {
     pub shim: PathBuf,
     /// Where probes are counted.
     pub probes: Arc<ProbeCounts>,
+}
+
+impl Setting {
+    /// Where the files that pods see are now, and whose; `None`: nobody knows whose podman it is.
+    fn find_runtime_dir(&self) -> runtime::Find {
+        let (user, path) = (self.user.clone(), self.runtime_dir.clone());
+        Box::new(move || {
+            let Some(user) = &user else { return Some(RuntimeDir { path: path.clone(), owner: None }) };
+            let found = user.find().ok()?;
+            let owner = (found.user != User::own()).then_some((found.user.uid, found.user.gid));
+            Some(RuntimeDir { path: found.files(), owner })
+        })
+    }
 }
 
 /// Runs pods.
@@ -101,6 +120,7 @@ struct Inner {
     events: mpsc::Sender<ExecutorEvent>,
     table: Table,
     images: Images,
+    runtime: Runtime,
     /// Drawn before each look; see [`Instance::look`].
     looks: AtomicU64,
     /// What podman can do on this machine; asked again after each reconnection.
@@ -119,6 +139,8 @@ struct Abilities {
     cpu: bool,
     memory: bool,
     cgroups_v1: bool,
+    cores: u64,
+    memory_total: u64,
 }
 
 impl PodmanExecutor {
@@ -154,6 +176,7 @@ impl PodmanExecutor {
     ) -> PodmanExecutor {
         let inner = Arc::new(Inner {
             client: Client::new(transport),
+            runtime: Runtime::new(setting.find_runtime_dir(), &setting.owner),
             setting,
             system: shown.to_owned(),
             clock,
@@ -263,20 +286,42 @@ impl Inner {
         let controllers = host.cgroup_controllers.unwrap_or_default();
         let has = |name: &str| controllers.iter().any(|controller| controller == name);
         let cgroups_v1 = host.cgroup_version == "v1";
-        let found = Abilities { cpu: has("cpu"), memory: has("memory"), cgroups_v1 };
+        let (cores, memory_total) = (host.cpus, host.mem_total);
+        let found = Abilities { cpu: has("cpu"), memory: has("memory"), cgroups_v1, cores, memory_total };
         *self.abilities.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
         Ok(found)
     }
 
     /// Podman can limit CPU here, as far as is known.
     fn limits_cpu(&self) -> bool {
+        self.cpu_warning().is_none()
+    }
+
+    /// Said of a condition's quota where podman cannot limit CPU.
+    fn cpu_warning(&self) -> Option<String> {
         let known = *self.abilities.lock().unwrap_or_else(PoisonError::into_inner);
-        known.is_none_or(|known| known.cpu)
+        known.filter(|known| !known.cpu).map(|known| {
+            format!(
+                "LimitNotEnforced: podman cannot limit CPU on this machine, so the condition's cpu has no effect: {}",
+                self.no_limits(known.cgroups_v1)
+            )
+        })
     }
 
     fn forget_abilities(&self) {
         *self.abilities.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.images.forget_all();
+    }
+
+    /// Why podman keeps no limit whose controller it does not name.
+    fn no_limits(&self, cgroups_v1: bool) -> &'static str {
+        match (&self.setting.user, cgroups_v1) {
+            (None, _) => "its cgroup controller is not there",
+            (Some(_), true) => "with cgroup v1 a user's podman has no control groups; root's has, and cgroup v2",
+            (Some(_), false) => {
+                "its cgroup controller is not delegated to that user (Delegate=yes in a drop-in of user@.service)"
+            }
+        }
     }
 
     fn place(&self, abilities: Abilities, pod_name: &str) -> Place {
@@ -285,7 +330,10 @@ impl Inner {
             device: self.setting.device.clone(),
             cpu: abilities.cpu,
             memory: abilities.memory,
-            files: self.pod_dir(pod_name).display().to_string(),
+            cores: abilities.cores,
+            memory_total: abilities.memory_total,
+            no_limits: self.no_limits(abilities.cgroups_v1),
+            files: self.runtime.path(pod_name).display().to_string(),
         }
     }
 
@@ -293,7 +341,12 @@ impl Inner {
     fn error(&self, reason: Reason, what: &str, why: ApiError) -> ExecutorError {
         match why {
             ApiError::Unreachable(why) => self.unreachable(&why),
-            ApiError::Refused(_, words) => ExecutorError { reason, message: format!("{what}: {words}") },
+            ApiError::Refused(_, words) => {
+                // What root can see, that user may not.
+                let who = self.user().filter(|_| words.contains("ermission denied"));
+                let who = who.map_or_else(String::new, |user| format!(" (to user {}, whose podman it is)", user.uid));
+                ExecutorError { reason, message: format!("{what}: {words}{who}") }
+            }
         }
     }
 

@@ -10,6 +10,9 @@ use crate::model::id::WorkloadId;
 use crate::model::time::Wall;
 use crate::model::workload::SpecHash;
 
+/// A label that says more is not believed.
+const SECRETS_MAX: usize = 100_000;
+
 /// A pod of ours as it was listed.
 #[derive(Clone, Debug)]
 pub struct Pod {
@@ -25,6 +28,8 @@ pub struct Pod {
     pub grace: Duration,
     /// Its podman volumes.
     pub volumes: Vec<String>,
+    /// How many secrets of podman's it has.
+    pub secrets: usize,
     /// What the machine does not enforce of its spec.
     pub warnings: Vec<String>,
     /// The container that holds its namespaces, if it is there.
@@ -84,6 +89,7 @@ pub fn pods(listed: Vec<Listed>) -> Vec<Pod> {
             hash: SpecHash(hash),
             grace: Duration::ZERO,
             volumes: Vec::new(),
+            secrets: 0,
             warnings: Vec::new(),
             infra: None,
             expected: 0,
@@ -94,6 +100,7 @@ pub fn pods(listed: Vec<Listed>) -> Vec<Pod> {
             pod.expected = label(labels::CONTAINERS).parse().unwrap_or(usize::MAX);
             pod.grace = Duration::from_secs(label(labels::GRACE).parse().unwrap_or(30));
             pod.volumes = label(labels::VOLUMES).split(',').filter(|v| !v.is_empty()).map(str::to_owned).collect();
+            pod.secrets = label(labels::SECRETS).parse().unwrap_or(0).min(SECRETS_MAX);
             pod.warnings = label(labels::WARNINGS).lines().map(str::to_owned).collect();
             pod.infra = Some(container);
             continue;

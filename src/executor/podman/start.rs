@@ -9,11 +9,11 @@ use super::client::ApiError;
 use super::files::{self, HostPathError};
 use super::observe::Part;
 use super::probing::PodCare;
-use super::table::Busy;
+use super::table::{Busy, Starting};
 use super::translate::{Blueprint, NewContainer, pod_name, translate};
-use super::{Inner, images, labels, limit, look, probing};
+use super::{Inner, images, labels, limit, look, probing, provide};
 use crate::executor::{ExecutorError, Handle, Instance};
-use crate::model::pod::{PodJob, PullPolicy, Volume};
+use crate::model::pod::{PodJob, PullPolicy};
 use crate::model::status::Reason;
 use crate::model::workload::{Payload, RestartPolicy, SourceKind, Workload};
 
@@ -31,6 +31,7 @@ pub(super) async fn start(
         inner.abilities().await.map_err(|why| inner.error(Reason::StartFailed, "podman's abilities", why))?;
     let name = pod_name(workload);
     let mut blueprint = translate(workload, job, &inner.place(abilities, &name), cpu_quota_us);
+    blueprint.warn(&Vec::from_iter(provide::warning(inner, job, &blueprint)));
     for again in [true, false] {
         blueprint.warn(&images::ensure(inner, &workload.id, &images_of(&blueprint), &job.registries).await?);
         // Whatever comes of it: the next start asks anew, for the image may be what is to be mended.
@@ -136,10 +137,10 @@ async fn create_pod(inner: &Arc<Inner>, workload: &Workload, blueprint: &Bluepri
 async fn fill(inner: &Arc<Inner>, job: &PodJob, blueprint: &Blueprint, pod_id: &str) -> Result<(), Failed> {
     let other = |what: String, why| Failed::Other(inner.error(Reason::StartFailed, &what, why));
     let local = |what: &str, why: std::io::Error| Failed::Other(failed(Reason::StartFailed, format!("{what}: {why}")));
-    let is_files = |(name, volume): (&'_ String, &'_ Volume)| matches!(volume, Volume::Files(_)).then(|| name.clone());
-    let of_files: Vec<String> = job.spec.volumes.iter().filter_map(is_files).collect();
-    files::write(&inner.pod_dir(&blueprint.name), &blueprint.files, of_files.iter().map(String::as_str))
-        .map_err(|why| local("the pod's files cannot be written", why))?;
+    // The mark of a stop of an earlier one of this name, and what agents before this one kept there.
+    files::remove(&inner.pod_dir(&blueprint.name))
+        .map_err(|why| local("what an earlier pod of this name left cannot be removed", why))?;
+    provide::make(inner, job, blueprint).await.map_err(Failed::Other)?;
     for volume in &blueprint.volumes {
         let made = match inner.client.create_volume(volume.body.clone()).await {
             // Left by an earlier start that was cut off: emptyDirs begin empty.
@@ -255,8 +256,16 @@ async fn discard(inner: &Inner, pod_id: &str, blueprint: &Blueprint) -> Result<(
     for volume in &blueprint.volumes {
         inner.client.remove_volume(&volume.name).await?;
     }
+    if let Err(why) = provide::remove(inner, &blueprint.name, blueprint.secrets.len()).await {
+        inner.sweep_again();
+        tracing::warn!(
+            pod = blueprint.name,
+            why = why.message,
+            "the files of a failed start cannot be removed: tried again at the next list"
+        );
+    }
     if let Err(why) = files::remove(&inner.pod_dir(&blueprint.name)) {
-        tracing::warn!(pod = blueprint.name, %why, "the files of a failed start cannot be removed");
+        tracing::warn!(pod = blueprint.name, %why, "the mark of a failed start cannot be removed");
     }
     Ok(())
 }
@@ -278,7 +287,7 @@ async fn started(
     entry.told = Some(cpu_quota_us);
     if cpu_quota_us.is_some() {
         limit::note_applied(entry);
-        entry.limit_warnings.extend((!inner.limits_cpu()).then(|| limit::NO_CONTROLLER.to_owned()));
+        entry.limit_warnings.extend(inner.cpu_warning());
     }
     look::instance(inner, &state, handle).ok_or_else(gone)
 }
@@ -316,8 +325,12 @@ pub(super) async fn resume(
             entry.pod.main.iter().filter(|part| never(part) || (part.at.ended() && again(part))).collect()
         }
     };
+    if !to_start.is_empty() {
+        provide::again(inner, workload, &entry).await?;
+    }
     for part in &to_start {
         let what = format!("container {} cannot be started", part.name);
+        let _starting = Starting::again(&inner.table, &part.at.id);
         if let Err(why) = probing::start(inner, handle, &part.at.id, &part.name).await {
             let why = real_cause(inner, &handle.0, why).await;
             return Err(inner.error(Reason::StartFailed, &what, why));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::client::ApiError;
 use super::observe::Part;
 use super::table::{Busy, Entry, Looked};
-use super::{Inner, files, look, probing};
+use super::{Inner, files, look, probing, provide};
 use crate::executor::{End, ExecutorError, Handle, Phase};
 use crate::model::status::Reason;
 
@@ -116,6 +116,7 @@ async fn remove_rest(inner: &Inner, entry: &Entry) -> Result<(), ExecutorError> 
         let removed = inner.client.remove_volume(volume).await;
         removed.map_err(|why| inner.error(Reason::StopFailed, &format!("volume {volume} cannot be removed"), why))?;
     }
+    provide::remove(inner, &entry.pod.name, entry.pod.secrets).await?;
     let dir = inner.pod_dir(&entry.pod.name);
     files::remove(&dir).map_err(|why| ExecutorError {
         reason: Reason::StopFailed,

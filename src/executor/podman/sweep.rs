@@ -1,11 +1,11 @@
-//! What is left of pods that are no more: directories, volumes, and pods that have no container by which a list would show
+//! What is left of pods that are no more: directories, volumes, secrets of podman's, and pods that have no container by which a list would show
 //! them. Ours only, and nothing that an operation under way may be making.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use super::client::ApiError;
-use super::{Inner, files, labels};
+use super::{Inner, files, labels, secrets};
 
 /// Removes all of it. Comes after a list, so that what is there is known; what cannot be removed now is tried again after a
 /// later one.
@@ -28,11 +28,12 @@ async fn try_sweep(inner: &Inner) -> Result<bool, String> {
     let directories: Vec<String> = {
         let entries = fs::read_dir(&inner.setting.pods_dir).into_iter().flatten().flatten();
         let entries = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-        entries
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .filter(|name| work.is_left(name))
-            .collect()
+        let marked = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let names: BTreeSet<String> = marked.chain(inner.runtime.pods()).collect();
+        names.into_iter().filter(|name| work.is_left(name)).collect()
     };
+    let secrets = inner.client.secrets().await.map_err(words)?;
+    let secrets = secrets::left(secrets, &inner.setting.owner, |version| work.is_version_left(version));
     let mut volumes = Vec::new();
     for volume in inner.client.volumes(&[inner.owned()]).await.map_err(words)? {
         let pod = volume.labels.and_then(|mut labels| labels.remove(labels::POD));
@@ -67,8 +68,15 @@ async fn try_sweep(inner: &Inner) -> Result<bool, String> {
     }
     for pod in directories.iter().filter(|pod| !there.contains(*pod)) {
         if work.is_left(pod) {
-            work.note(files::remove(&inner.pod_dir(pod)).map_err(|why| format!("the files of pod {pod}: {why}")));
+            let error = |why| format!("the files of pod {pod}: {why}");
+            work.note(inner.runtime.remove(pod).map_err(error));
+            work.note(files::remove(&inner.pod_dir(pod)).map_err(error));
         }
+    }
+    let has = |version: &str| there.iter().any(|pod| pod.rsplit_once('-').is_some_and(|(_, end)| end == version));
+    for secret in secrets::left(secrets, &inner.setting.owner, |version| !has(version) && work.is_version_left(version))
+    {
+        work.note(inner.client.remove_secret(&secret).await.map_err(|why| format!("secret {secret}: {why}")));
     }
     work.error.map_or(Ok(work.all), Err)
 }
@@ -84,6 +92,13 @@ impl Work<'_> {
     /// There is no pod of this name any more. One that may be in the making is left for later.
     fn is_left(&mut self, pod: &str) -> bool {
         let there = self.inner.table.is_there(pod);
+        self.all &= there.is_some();
+        there == Some(false)
+    }
+
+    /// The same of a version, the end of a pod's name.
+    fn is_version_left(&mut self, version: &str) -> bool {
+        let there = self.inner.table.is_version_there(version);
         self.all &= there.is_some();
         there == Some(false)
     }

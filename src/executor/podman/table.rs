@@ -67,6 +67,10 @@ pub(super) struct State {
     pub(super) suspected: BTreeMap<(String, i64), Instant>,
     /// Containers of pods that are gone, and not by an orderly removal: their storage may be left.
     pub(super) gone: Vec<String>,
+    /// Containers, with their process, whose file with their environment is removed.
+    pub(super) hidden: BTreeSet<(String, i64)>,
+    /// Containers that podman is being told to start again.
+    starting: BTreeSet<String>,
     /// The processes of containers can be seen from here.
     pub(super) sees_processes: bool,
     /// What is probed.
@@ -100,6 +104,11 @@ impl State {
     /// Something was heard of a workload.
     pub(super) fn hint(&mut self, id: WorkloadId) {
         self.hints.insert(id);
+    }
+
+    /// Podman is being told to start this container again.
+    pub(super) fn is_starting(&self, container: &str) -> bool {
+        self.starting.contains(container)
     }
 
     /// Takes a pod out that is gone; what is left of its containers is looked for.
@@ -159,6 +168,14 @@ impl Table {
         (there || !state.busy.iter().any(in_work)).then_some(there)
     }
 
+    /// Whether there is a pod whose name ends with this version: `None`: one may be in the making.
+    pub(super) fn is_version_there(&self, version: &str) -> Option<bool> {
+        let state = self.lock();
+        let is = |name: &str| name.rsplit_once('-').is_some_and(|(_, end)| end == version);
+        let there = state.pods.values().any(|entry| is(&entry.pod.name));
+        (there || state.busy.is_empty()).then_some(there)
+    }
+
     pub(super) fn is_busy(&self, id: &WorkloadId) -> bool {
         self.lock().busy.contains(id)
     }
@@ -187,5 +204,24 @@ impl Drop for Busy {
         if heard {
             self.inner.hinted.notify_one();
         }
+    }
+}
+
+/// A container that podman is told to start again, until it has answered.
+pub(super) struct Starting<'a> {
+    table: &'a Table,
+    container: &'a str,
+}
+
+impl<'a> Starting<'a> {
+    pub(super) fn again(table: &'a Table, container: &'a str) -> Starting<'a> {
+        table.lock().starting.insert(container.to_owned());
+        Starting { table, container }
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.table.lock().starting.remove(self.container);
     }
 }

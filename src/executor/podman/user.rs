@@ -69,6 +69,14 @@ pub struct Found {
     pub socket: PathBuf,
 }
 
+impl Found {
+    /// Where the files of the user's pods are.
+    #[must_use]
+    pub fn files(&self) -> PathBuf {
+        self.runtime_dir.join("flotta-agent")
+    }
+}
+
 /// Of an agent that is root and was told of no user.
 const WHO: &str = "which user's podman runs rootless pods is not said: set podman.rootless_user";
 
@@ -238,5 +246,49 @@ impl UserSocket {
 impl Transport for UserSocket {
     fn send(&self, request: Request) -> Later<'_, Result<Answer, String>> {
         Box::pin(async move { self.socket()?.send(request).await })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(user: Option<&str>, agent: u32) -> UserPodman {
+        UserPodman {
+            user: user.map(str::to_owned),
+            socket: None,
+            runtime_dir: None,
+            system: "/run/podman/podman.sock".into(),
+            agent: User { uid: agent, gid: agent },
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_the_place_wins_in_this_order() {
+        let at = |podman: &UserPodman| podman.find().map(|found| found.socket.display().to_string());
+        let mut podman = told(Some("4000000"), 0);
+        assert_eq!(at(&podman).as_deref(), Ok("/run/user/4000000/podman/podman.sock"));
+        assert_eq!(podman.find().map(|found| found.user), Ok(User { uid: 4_000_000, gid: 4_000_000 }));
+        podman.runtime_dir = Some("/other".into());
+        assert_eq!(at(&podman).as_deref(), Ok("/other/podman/podman.sock"));
+        podman.socket = Some("/third.sock".into());
+        assert_eq!(at(&podman).as_deref(), Ok("/third.sock"));
+        assert_eq!(at(&told(None, 1234)).as_deref(), Ok("/run/user/1234/podman/podman.sock"), "an ordinary user's own");
+    }
+
+    #[test]
+    fn who_it_cannot_be_is_said_with_what_to_set() {
+        let says = |podman: &UserPodman, words: &str| {
+            let why = podman.find().expect_err("nobody's");
+            assert!(why.contains(words), "{why}");
+        };
+        says(&told(Some("no-such-user"), 0), "useradd");
+        says(&told(Some("4294967295"), 0), "no user");
+        says(&told(Some("root"), 0), "set podman.rootless_user");
+        says(&UserPodman { runtime_dir: Some("/nowhere".into()), ..told(None, 0) }, "set podman.rootless_user");
+        // Anybody could put something there.
+        says(&UserPodman { socket: Some("/tmp/podman.sock".into()), ..told(None, 0) }, "others may write to");
+        let same = UserPodman { socket: Some("/run/podman/podman.sock".into()), ..told(Some("4000000"), 0) };
+        says(&same, "podman.socket too");
     }
 }

@@ -68,6 +68,9 @@ impl Listed {
 pub struct Inspected {
     /// How it is.
     pub state: InspectedState,
+    /// Podman's file for the runtime, with the environment in it.
+    #[serde(rename = "OCIConfigPath")]
+    pub oci_config_path: String,
     /// Where it is reached.
     pub network_settings: NetworkSettings,
 }
@@ -157,6 +160,10 @@ pub struct InfoHost {
     pub cgroup_controllers: Option<Vec<String>>,
     /// `v1` or `v2`.
     pub cgroup_version: String,
+    /// Cores.
+    pub cpus: u64,
+    /// Bytes of memory.
+    pub mem_total: u64,
     /// How it confines.
     pub security: InfoSecurity,
 }
@@ -191,6 +198,22 @@ pub struct Volume {
     pub mountpoint: String,
     /// Its labels.
     pub labels: Option<BTreeMap<String, String>>,
+}
+
+/// A secret of `GET secrets/json`, without its value.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Secret {
+    /// The part that is read.
+    pub spec: SecretSpec,
+}
+
+/// What a secret was made with.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SecretSpec {
+    /// Its name.
+    pub name: String,
 }
 
 /// A line of `POST images/pull`: errors come with a 200.

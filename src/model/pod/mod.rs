@@ -17,6 +17,9 @@ pub use network::{Dns, DnsPolicy};
 pub use probe::{Header, Hook, HttpAction, Lifecycle, Probe, ProbeAction, Probes};
 pub use volume::{DownwardItem, DownwardWhat, FileItem, FileSource, Files, HostPathType, Mount, ObjectFiles, Volume};
 
+/// Of a Secret in a command line: what that means, and what would be right.
+pub const SECRET_IS_SHOWN: &str = "everybody on the device sees it in the list of processes, and in podman inspect; let the program read the variable itself (in a shell: \"$NAME\"), or a file (a volume of the Secret)";
+
 /// The content of a ConfigMap or Secret: keys and bytes.
 pub type Content = BTreeMap<String, Vec<u8>>;
 

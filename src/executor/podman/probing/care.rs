@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::executor::podman::translate::expand;
+use crate::executor::podman::translate::expand_open;
 use crate::model::pod::{Container, EnvValue, Lifecycle, Probe, ProbeAction, Probes};
 use crate::model::workload::{Payload, Workload};
 use crate::probes::prober::{Kind, Pace, Paces};
@@ -54,7 +54,7 @@ fn expanded(container: &Container) -> Probes {
     let mut probes = container.probes.clone();
     for probe in [&mut probes.startup, &mut probes.readiness, &mut probes.liveness].into_iter().flatten() {
         if let ProbeAction::Exec(command) = &mut probe.action {
-            command.iter_mut().for_each(|word| *word = expand(word, &env));
+            command.iter_mut().for_each(|word| *word = expand_open(word, &env));
         }
     }
     probes

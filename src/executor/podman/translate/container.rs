@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
-use super::env::{environment, expand};
+use super::env::{Environment, expand, open};
 use super::limits::limits;
 use super::security::security;
 use super::{LOG_MAX_BYTES, Place};
-use crate::model::pod::{Container, PodJob};
+use crate::model::pod::{Container, PodJob, SECRET_IS_SHOWN};
 use crate::model::workload::{SourceKind, Workload};
 
 #[expect(clippy::too_many_arguments, reason = "each is a different thing, and it is called once")]
@@ -18,13 +18,25 @@ pub(super) fn container_body(
     container: &Container,
     workload: &Workload,
     job: &PodJob,
+    env: &Environment,
     place: &Place,
     quota_us: Option<u32>,
     labels: &BTreeMap<String, String>,
     warnings: &mut Vec<String>,
 ) -> Json {
-    let env = environment(container, workload, job, place);
-    let expanded = |texts: &[String]| -> Vec<String> { texts.iter().map(|text| expand(text, &env)).collect() };
+    // As Kubernetes does it, with Secrets too: whoever writes it is warned.
+    let mut expanded = |field: &str, texts: &[String]| -> Vec<String> {
+        let mut all = Vec::with_capacity(texts.len());
+        for (index, text) in texts.iter().enumerate() {
+            let found = expand(text, env);
+            if found.untold {
+                let name = &container.name;
+                warnings.push(format!("container {name}: {field}[{index}] has a part of a Secret: {SECRET_IS_SHOWN}"));
+            }
+            all.push(found.text);
+        }
+        all
+    };
     let mut body = json!({
         "name": format!("{pod}-{}", container.name),
         "pod": pod,
@@ -33,7 +45,7 @@ pub(super) fn container_body(
         "restart_policy": "no",
         "stop_timeout": grace_seconds(job.spec.grace),
         "labels": labels,
-        "env": env,
+        "env": open(env),
         "log_configuration": { "size": LOG_MAX_BYTES },
     });
     // The runtimes obey some of them (hooks that run as root): a server does not get that far.
@@ -41,10 +53,10 @@ pub(super) fn container_body(
         body["annotations"] = json!(workload.annotations);
     }
     if !container.command.is_empty() {
-        body["entrypoint"] = json!(expanded(&container.command));
+        body["entrypoint"] = json!(expanded("command", &container.command));
     }
     if !container.args.is_empty() {
-        body["command"] = json!(expanded(&container.args));
+        body["command"] = json!(expanded("args", &container.args));
     }
     if let Some(dir) = &container.working_dir {
         body["work_dir"] = json!(dir);

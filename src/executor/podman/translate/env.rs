@@ -4,31 +4,55 @@ use std::collections::BTreeMap;
 
 use super::Place;
 use super::fields;
-use crate::model::pod::{Container, EnvValue, PodJob};
+use crate::model::pod::{Container, EnvValue, PodJob, Referred};
 use crate::model::workload::Workload;
 
-/// The environment, which is also what `$(NAME)` may stand for.
-pub(super) fn environment(
-    container: &Container,
-    workload: &Workload,
-    job: &PodJob,
-    place: &Place,
-) -> BTreeMap<String, String> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let mut env = BTreeMap::from([("DEVICE_ID".to_owned(), place.device.clone())]);
+/// Variables, which are also what `$(NAME)` may stand for.
+pub(super) type Environment = BTreeMap<String, Variable>;
+
+/// A variable's value.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Variable {
+    pub(super) text: String,
+    /// It is of a Secret, whole or in part.
+    pub(super) secret: bool,
+    /// Where the pod was read nobody could know that: it is of a whole Secret (`envFrom`).
+    pub(super) untold: bool,
+}
+
+impl Variable {
+    /// One that everybody may see.
+    fn open(text: String) -> Variable {
+        Variable { text, secret: false, untold: false }
+    }
+
+    fn of(of: Referred, bytes: &[u8]) -> Variable {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        // Of nothing there is nothing to hide.
+        let secret = of == Referred::Secret && !text.is_empty();
+        Variable { text, secret, untold: false }
+    }
+}
+
+/// The environment.
+pub(super) fn environment(container: &Container, workload: &Workload, job: &PodJob, place: &Place) -> Environment {
+    let mut env = Environment::from([("DEVICE_ID".to_owned(), Variable::open(place.device.clone()))]);
     for from in &container.env_from {
         for (key, bytes) in job.contents.get(from.of, &from.name).into_iter().flatten() {
-            env.insert(format!("{}{key}", from.prefix), text(bytes));
+            let variable = Variable::of(from.of, bytes);
+            let untold = variable.secret;
+            env.insert(format!("{}{key}", from.prefix), Variable { untold, ..variable });
         }
     }
     for variable in &container.env {
         let value = match &variable.value {
             EnvValue::Literal(value) => Some(expand(value, &env)),
             EnvValue::Key(key) => {
-                job.contents.get(key.of, &key.name).and_then(|all| all.get(&key.key)).map(|b| text(b))
+                let bytes = job.contents.get(key.of, &key.name).and_then(|all| all.get(&key.key));
+                bytes.map(|bytes| Variable::of(key.of, bytes))
             }
-            EnvValue::Field(field) => Some(fields::field(field, workload, place)),
-            EnvValue::Resource(of) => Some(fields::resource(of, &container.name, job)),
+            EnvValue::Field(field) => Some(Variable::open(fields::field(field, workload, place))),
+            EnvValue::Resource(of) => Some(Variable::open(fields::resource(of, &container.name, job, place))),
         };
         if let Some(value) = value {
             env.insert(variable.name.clone(), value);
@@ -37,33 +61,49 @@ pub(super) fn environment(
     env
 }
 
+/// What everybody may see of it.
+pub(super) fn open(env: &Environment) -> BTreeMap<&str, &str> {
+    let open = env.iter().filter(|(_, variable)| !variable.secret);
+    open.map(|(name, variable)| (name.as_str(), variable.text.as_str())).collect()
+}
+
+/// The same, of variables that everybody may see.
+pub(in crate::executor::podman) fn expand_open(text: &str, env: &BTreeMap<String, String>) -> String {
+    let open = |(name, text): (&String, &String)| (name.clone(), Variable::open(text.clone()));
+    expand(text, &env.iter().map(open).collect()).text
+}
+
 /// `$(NAME)` as Kubernetes reads it: an unknown one stays as it is, `$$` is a `$`.
-pub(in crate::executor::podman) fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
-    let mut out = String::with_capacity(text.len());
+pub(super) fn expand(text: &str, env: &Environment) -> Variable {
+    let mut out = Variable::open(String::with_capacity(text.len()));
     let mut rest = text;
     while let Some(at) = rest.find('$') {
-        out.push_str(&rest[..at]);
+        out.text.push_str(&rest[..at]);
         let after = &rest[at + 1..];
         let reference = after.strip_prefix('(').and_then(|inner| inner.split_once(')'));
         match (after.strip_prefix('$'), reference) {
             (Some(next), _) => {
-                out.push('$');
+                out.text.push('$');
                 rest = next;
             }
             (None, Some((name, next))) => {
                 match env.get(name) {
-                    Some(value) => out.push_str(value),
-                    None => out.push_str(&rest[at..rest.len() - next.len()]),
+                    Some(variable) => {
+                        out.text.push_str(&variable.text);
+                        out.secret |= variable.secret;
+                        out.untold |= variable.untold;
+                    }
+                    None => out.text.push_str(&rest[at..rest.len() - next.len()]),
                 }
                 rest = next;
             }
             (None, None) => {
-                out.push('$');
+                out.text.push('$');
                 rest = after;
             }
         }
     }
-    out.push_str(rest);
+    out.text.push_str(rest);
     out
 }
 
@@ -73,17 +113,25 @@ mod tests {
 
     #[test]
     fn references_to_variables_are_read_as_kubernetes_reads_them() {
-        let env = BTreeMap::from([("A".to_owned(), "1".to_owned()), ("B".to_owned(), "$(A)".to_owned())]);
-        for (text, expected) in [
-            ("$(A)", "1"),
-            ("x$(A)y$(A)", "x1y1"),
-            ("$(B)", "$(A)"),
-            ("$$(A)", "$(A)"),
-            ("$(NONE)", "$(NONE)"),
-            ("$A $ $( $", "$A $ $( $"),
-            ("", ""),
+        let open = |text: &str| Variable::open(text.into());
+        let env = Environment::from([
+            ("A".to_owned(), open("1")),
+            ("B".to_owned(), open("$(A)")),
+            ("S".to_owned(), Variable { text: "hush".into(), secret: true, untold: false }),
+        ]);
+        for (text, expected, secret) in [
+            ("$(A)", "1", false),
+            ("x$(A)y$(A)", "x1y1", false),
+            ("$(B)", "$(A)", false),
+            ("$$(A)", "$(A)", false),
+            ("$$(S)", "$(S)", false),
+            ("$(NONE)", "$(NONE)", false),
+            ("$A $ $( $", "$A $ $( $", false),
+            ("", "", false),
+            ("db://$(S)@$(A)", "db://hush@1", true),
         ] {
-            assert_eq!(expand(text, &env), expected, "{text}");
+            let found = expand(text, &env);
+            assert_eq!((found.text.as_str(), found.secret), (expected, secret), "{text}");
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn downward(what: &DownwardWhat, workload: &Workload, job: &PodJob, p
         DownwardWhat::Field(of) => field(of, workload, place),
         DownwardWhat::Labels => lines(&workload.labels),
         DownwardWhat::Annotations => lines(&workload.annotations),
-        DownwardWhat::Resource(of) => resource(of, "", job),
+        DownwardWhat::Resource(of) => resource(of, "", job, place),
     }
 }
 
@@ -32,24 +32,27 @@ fn lines(of: &BTreeMap<String, String>) -> String {
     of.iter().map(|(key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join("\n")
 }
 
-/// A limit or request, divided and rounded up; without one: 0. `asking` is the container that asks.
-pub(super) fn resource(of: &ResourceField, asking: &str, job: &PodJob) -> String {
+/// A limit or request, divided and rounded up. `asking` is the container that asks.
+pub(super) fn resource(of: &ResourceField, asking: &str, job: &PodJob, place: &Place) -> String {
     let name = if of.container.is_empty() { asking } else { &of.container };
     let all = job.spec.init_containers.iter().chain(&job.spec.containers);
-    let found = all.into_iter().find(|container| container.name == name).and_then(|container| milli(container, of));
+    let found = all.into_iter().find(|container| container.name == name).map(|container| milli(container, of, place));
     found.unwrap_or(0).div_ceil(of.divisor_milli.max(1)).to_string()
 }
 
-/// In thousandths of a core or byte.
-fn milli(container: &Container, of: &ResourceField) -> Option<u64> {
+/// In thousandths of a core or byte. As in Kubernetes: what has no limit may use the whole machine; what requests nothing
+/// requests its limit, or else nothing.
+fn milli(container: &Container, of: &ResourceField, place: &Place) -> u64 {
     let resources = &container.resources;
-    let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes.saturating_mul(1000));
+    let thousand = |number: u64| number.saturating_mul(1000);
+    // 100 000 µs per 100 ms are a whole core.
+    let cpu = resources.cpu_limit_us.map(|us| u64::from(us / 100));
+    let memory = resources.memory_limit.map(thousand);
     match of.resource.as_str() {
-        // 100 000 µs per 100 ms are a whole core.
-        "limits.cpu" => resources.cpu_limit_us.map(|us| u64::from(us / 100)),
-        "requests.cpu" => resources.cpu_request_milli.map(u64::from),
-        "limits.memory" => bytes(resources.memory_limit),
-        "requests.memory" => bytes(resources.memory_request),
-        _ => None,
+        "limits.cpu" => cpu.unwrap_or(thousand(place.cores)),
+        "requests.cpu" => resources.cpu_request_milli.map(u64::from).or(cpu).unwrap_or(0),
+        "limits.memory" => memory.unwrap_or(thousand(place.memory_total)),
+        "requests.memory" => resources.memory_request.map(thousand).or(memory).unwrap_or(0),
+        _ => 0,
     }
 }

@@ -16,8 +16,8 @@ pub(super) fn limits(
     let of = &container.resources;
     let mut not_enforced = |what: &str| {
         warnings.push(format!(
-            "LimitNotEnforced: podman cannot limit {what} on this machine (container {}): its cgroup controller is not there",
-            container.name
+            "LimitNotEnforced: podman cannot limit {what} on this machine (container {}): {}",
+            container.name, place.no_limits
         ));
     };
     let mut found = json!({});

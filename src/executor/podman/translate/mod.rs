@@ -8,6 +8,7 @@ mod env;
 mod fields;
 mod limits;
 mod network;
+mod secrets;
 mod security;
 mod volumes;
 
@@ -16,7 +17,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use self::container::container_body;
-pub(in crate::executor::podman) use self::env::expand;
+use self::env::environment;
+pub(in crate::executor::podman) use self::env::expand_open;
 use self::network::pod_body;
 use self::volumes::Made;
 use super::{cpu, labels};
@@ -39,6 +41,12 @@ pub struct Place {
     pub cpu: bool,
     /// Memory limits are kept here.
     pub memory: bool,
+    /// Cores of the machine: what a container without a limit may use.
+    pub cores: u64,
+    /// Bytes of memory of the machine.
+    pub memory_total: u64,
+    /// Why those that are not kept are not.
+    pub no_limits: &'static str,
     /// Where the pod's files from ConfigMaps and Secrets will be, absolute.
     pub files: String,
 }
@@ -54,6 +62,8 @@ pub struct Blueprint {
     pub volumes: Vec<NewVolume>,
     /// Files below [`Place::files`].
     pub files: Vec<NewFile>,
+    /// Podman's secrets for variables, removed with it.
+    pub secrets: Vec<NewSecret>,
     /// Paths of the device that must be there, or are made.
     pub host_paths: Vec<(String, HostPathType)>,
     /// In the order in which they are started; init containers first.
@@ -86,6 +96,15 @@ impl std::fmt::Debug for NewFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({:o}, {} bytes)", self.path, self.mode, self.bytes.len())
     }
+}
+
+/// A secret of podman's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSecret {
+    /// Its name.
+    pub name: String,
+    /// Where its value is, absolute.
+    pub file: String,
 }
 
 /// A container that is made.
@@ -121,12 +140,13 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
     let identity = identity(workload, place);
     let mut warnings = Vec::new();
 
-    let Made { volumes, files, host_paths } = volumes::volumes(&name, workload, job, place);
+    let Made { volumes, mut files, host_paths } = volumes::volumes(&name, workload, job, place);
 
     let all = spec.init_containers.iter().map(|c| (true, c)).chain(spec.containers.iter().map(|c| (false, c)));
     let own: Vec<Option<u32>> = spec.containers.iter().map(|container| container.resources.cpu_limit_us).collect();
     let shared = cpu_quota_us.map(|quota| cpu::shares(quota, &own));
     let mut containers = Vec::new();
+    let mut secrets = Vec::new();
     for (at, (init, container)) in all.enumerate() {
         let place_in_list = at.saturating_sub(if init { 0 } else { spec.init_containers.len() });
         let quota = match (init, cpu_quota_us) {
@@ -141,7 +161,15 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
         if let Some(limit) = container.resources.cpu_limit_us {
             labels.insert(labels::CPU.into(), limit.to_string());
         }
-        let body = container_body(&name, container, workload, job, place, quota, &labels, &mut warnings);
+        let env = environment(container, workload, job, place);
+        let secret_env = secrets::variables(&env, workload.hash.short(), place, &mut secrets, &mut files);
+        if !secret_env.is_empty() {
+            labels.insert(labels::SECRET_ENV.into(), secret_env.len().to_string());
+        }
+        let mut body = container_body(&name, container, workload, job, &env, place, quota, &labels, &mut warnings);
+        if !secret_env.is_empty() {
+            body["secret_env"] = json!(secret_env);
+        }
         let body = volumes::mounted(body, container, &spec.volumes, place, &name);
         containers.push(NewContainer {
             name: container.name.clone(),
@@ -161,11 +189,14 @@ pub fn translate(workload: &Workload, job: &PodJob, place: &Place, cpu_quota_us:
         let names: Vec<&str> = volumes.iter().map(|volume| volume.name.as_str()).collect();
         labels.insert(labels::VOLUMES.into(), names.join(","));
     }
+    if !secrets.is_empty() {
+        labels.insert(labels::SECRETS.into(), secrets.len().to_string());
+    }
     for (key, value) in workload.labels.iter().filter(|(key, _)| !key.starts_with(labels::PREFIX)) {
         labels.insert(key.clone(), value.clone());
     }
     let pod = pod_body(&name, workload, job, &labels);
-    let mut blueprint = Blueprint { name, pod, volumes, files, host_paths, containers, warnings: Vec::new() };
+    let mut blueprint = Blueprint { name, pod, volumes, files, secrets, host_paths, containers, warnings: Vec::new() };
     blueprint.warn(&warnings);
     blueprint
 }

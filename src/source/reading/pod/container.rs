@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::fields::{Fields, Report, as_written, text};
 use super::super::tree::{Node, Value, short};
-use super::{env, probe, quantity, run_as, seccomp, volume};
+use super::{env, probe, quantity, run_as, seccomp, shown, volume};
 use crate::model::pod::{Container, Port, PullPolicy, Resources, Security, Volume};
 
 pub(super) fn read(
@@ -33,6 +33,7 @@ pub(super) fn read(
             ),
         );
     }
+    let words = shown::words(&fields);
     let mut container = Container {
         pull: pull(report, &mut fields, &image, node),
         name,
@@ -49,6 +50,7 @@ pub(super) fn read(
         report.error(node.at, format!("{path}.workingDir: must be absolute: write it from / on"));
     }
     env::read(report, &mut fields, &mut container);
+    shown::warn(report, &words, &container);
     ports(report, &mut fields, &mut container);
     probe::read(report, &mut fields, &mut container, init);
     container.resources = resources(report, &mut fields);

@@ -2,7 +2,8 @@
 
 use super::super::fields::{Fields, Report, as_written};
 use super::super::tree::{At, Node, short};
-use crate::model::pod::{Container, EnvFrom, EnvValue, EnvVar, Field, KeyRef, Referred};
+use super::of_pod;
+use crate::model::pod::{Container, EnvFrom, EnvValue, EnvVar, KeyRef, Referred};
 
 pub(super) fn read(report: &mut Report, fields: &mut Fields<'_>, container: &mut Container) {
     let path = fields.name("envFrom");
@@ -45,6 +46,7 @@ fn variable(report: &mut Report, path: &str, node: &Node) -> Option<EnvVar> {
 }
 
 fn value_from(report: &mut Report, from: &mut Fields<'_>, at: At) -> Option<EnvValue> {
+    let errors = report.errors.len();
     let mut found = None;
     for (field, of) in [("configMapKeyRef", Referred::ConfigMap), ("secretKeyRef", Referred::Secret)] {
         let Some(mut key) = from.map(report, field) else { continue };
@@ -56,44 +58,15 @@ fn value_from(report: &mut Report, from: &mut Fields<'_>, at: At) -> Option<EnvV
             _ => report.error(at, format!("{path}: name and key are needed: which key of which {}?", of.kind())),
         }
     }
-    if let Some(mut field) = from.map(report, "fieldRef") {
-        field.ignore(&["apiVersion"]);
-        let path = field.name("fieldPath");
-        let wanted = field.text(report, "fieldPath").unwrap_or_default();
-        field.finish(report);
-        match pod_field(&wanted) {
-            Some(field) => found = Some(EnvValue::Field(field)),
-            None => report.error(
-                at,
-                format!(
-                    "{path}: {:?} cannot be had; there are metadata.name, metadata.namespace, spec.nodeName, metadata.labels['key'] and metadata.annotations['key']",
-                    short(&wanted)
-                ),
-            ),
-        }
-    }
-    if let Some((key, _)) = from.take_entry("resourceFieldRef") {
-        report.error(key.at, format!("{}: is not carried out yet; write the value", from.name("resourceFieldRef")));
-    } else if found.is_none() && report.errors.is_empty() {
-        report.error(at, format!("{}: is empty: write configMapKeyRef, secretKeyRef or fieldRef", from.path));
+    let of_pod = of_pod::value(report, from);
+    found = found.or(of_pod);
+    if found.is_none() && report.errors.len() == errors {
+        report.error(
+            at,
+            format!("{}: is empty: write configMapKeyRef, secretKeyRef, fieldRef or resourceFieldRef", from.path),
+        );
     }
     found
-}
-
-fn pod_field(path: &str) -> Option<Field> {
-    let keyed = |prefix: &str| {
-        let rest = path.strip_prefix(prefix)?;
-        let key = rest.strip_prefix("['")?.strip_suffix("']")?;
-        Some(key.to_owned())
-    };
-    match path {
-        "metadata.name" => Some(Field::Name),
-        "metadata.namespace" => Some(Field::Namespace),
-        "spec.nodeName" => Some(Field::NodeName),
-        _ => {
-            keyed("metadata.labels").map(Field::Label).or_else(|| keyed("metadata.annotations").map(Field::Annotation))
-        }
-    }
 }
 
 fn env_from(report: &mut Report, path: &str, node: &Node) -> Option<EnvFrom> {

@@ -2,8 +2,11 @@
 
 mod container;
 mod env;
+mod files;
+mod of_pod;
 mod probe;
 pub(crate) mod quantity;
+mod shown;
 mod volume;
 
 use std::collections::BTreeSet;
@@ -71,6 +74,7 @@ pub(crate) fn read(report: &mut Report, path: &str, node: &Node) -> Option<PodSp
             into.push(container);
         }
     }
+    of_pod::check(report, node.at, path, &spec);
     // Read by the caller, which gives it its default.
     fields.ignore(&["restartPolicy"]);
     match fields.take_entry("dnsPolicy") {

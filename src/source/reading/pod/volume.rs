@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::super::fields::{Fields, Report, integer};
-use super::super::tree::{At, Node, Value, short};
-use super::quantity;
-use crate::model::pod::{Container, FileItem, FileSource, Files, HostPathType, Mount, ObjectFiles, Referred, Volume};
+use super::super::fields::{Fields, Report};
+use super::super::tree::{At, Node, short};
+use super::{files, quantity};
+use crate::model::pod::{Container, HostPathType, Mount, Volume};
 
 pub(super) fn read_all(report: &mut Report, pod: &mut Fields<'_>) -> BTreeMap<String, Volume> {
     let path = pod.name("volumes");
@@ -28,17 +28,7 @@ pub(super) fn read_all(report: &mut Report, pod: &mut Fields<'_>) -> BTreeMap<St
 }
 
 fn read(report: &mut Report, fields: &mut Fields<'_>, at: At) -> Option<Volume> {
-    const LATER: [&str; 9] = [
-        "persistentVolumeClaim",
-        "projected",
-        "downwardAPI",
-        "ephemeral",
-        "image",
-        "nfs",
-        "iscsi",
-        "csi",
-        "hostDevice",
-    ];
+    const LATER: [&str; 7] = ["persistentVolumeClaim", "ephemeral", "image", "nfs", "iscsi", "csi", "hostDevice"];
     let path = fields.path.clone();
     let mut found = Vec::new();
     if let Some(mut empty) = fields.map(report, "emptyDir") {
@@ -62,16 +52,12 @@ fn read(report: &mut Report, fields: &mut Fields<'_>, at: At) -> Option<Volume> 
             ),
         }
     }
-    for (field, of, name) in [("configMap", Referred::ConfigMap, "name"), ("secret", Referred::Secret, "secretName")] {
-        let Some(mut files) = fields.map(report, field) else { continue };
-        found.extend(file_volume(report, &mut files, of, name, at).map(Volume::Files));
-        files.finish(report);
-    }
+    found.extend(files::read(report, fields).into_iter().map(Volume::Files));
     for field in LATER {
         if let Some((key, _)) = fields.take_entry(field) {
             report.error(
                 key.at,
-                format!("{path}.{field}: is not carried out yet; use emptyDir, hostPath, configMap or secret"),
+                format!("{path}.{field}: is not carried out yet; use emptyDir, hostPath, configMap, secret, projected or downwardAPI"),
             );
             return None;
         }
@@ -80,7 +66,10 @@ fn read(report: &mut Report, fields: &mut Fields<'_>, at: At) -> Option<Volume> 
         1 => found.pop(),
         0 if !report.errors.is_empty() => None,
         0 => {
-            report.error(at, format!("{path}: says nothing: write emptyDir, hostPath, configMap or secret"));
+            report.error(
+                at,
+                format!("{path}: says nothing: write emptyDir, hostPath, configMap, secret, projected or downwardAPI"),
+            );
             None
         }
         _ => {
@@ -134,64 +123,12 @@ fn normal(path: &str) -> Option<String> {
 }
 
 /// A relative path that stays where it is; empty stays empty.
-fn relative(path: &str) -> Option<String> {
+pub(super) fn relative(path: &str) -> Option<String> {
     if path.starts_with('/') || path.contains(['\0', ':']) {
         return None;
     }
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     (!parts.contains(&"..")).then(|| parts.join("/"))
-}
-
-fn file_volume(
-    report: &mut Report,
-    fields: &mut Fields<'_>,
-    of: Referred,
-    name: &'static str,
-    at: At,
-) -> Option<Files> {
-    let found = fields.text(report, name);
-    let optional = fields.boolean(report, "optional").unwrap_or(false);
-    let mode = mode(report, fields, "defaultMode").unwrap_or(0o644);
-    let path = fields.name("items");
-    let mut items = Vec::new();
-    for (index, node) in fields.list(report, "items").unwrap_or_default().iter().enumerate() {
-        let path = format!("{path}[{index}]");
-        let Some(mut item) = Fields::of(report, &path, node) else { continue };
-        let (key, file) = (item.text(report, "key"), item.text(report, "path"));
-        let own = self::mode(report, &mut item, "mode");
-        item.finish(report);
-        match (key, file.as_deref().and_then(relative).filter(|path| !path.is_empty())) {
-            (Some(key), Some(path)) => items.push(FileItem { key, path, mode: own }),
-            _ => {
-                report.error(node.at, format!("{path}: key and path are needed; the path is relative, without \"..\""))
-            }
-        }
-    }
-    match found {
-        Some(name) => {
-            let object = ObjectFiles { of, name, items, optional };
-            Some(Files { sources: vec![FileSource::Object(object)], mode })
-        }
-        None => {
-            report.error(at, format!("{}.{name}: is missing: which {}?", fields.path, of.kind()));
-            None
-        }
-    }
-}
-
-/// YAML 1.2 has `0o644`; what people write is `0644` (octal to them and to Kubernetes' YAML) or decimal in JSON.
-fn mode(report: &mut Report, fields: &mut Fields<'_>, field: &'static str) -> Option<u32> {
-    let path = fields.name(field);
-    let node = fields.take(field)?;
-    if let Value::Number(_, text) = &node.value
-        && text.starts_with('0')
-        && text.len() > 1
-        && let Ok(octal) = u32::from_str_radix(text.trim_start_matches("0o"), 8)
-        && octal <= 0o7777
-    {
-        return Some(octal);
-    }
-    integer(report, &format!("{path} (a mode like 0644)"), node, 0, 0o7777).and_then(|mode| u32::try_from(mode).ok())
 }
 
 pub(super) fn mounts(
@@ -209,7 +146,7 @@ pub(super) fn mounts(
             report.error(
                 node.at,
                 format!(
-                    "{path}.subPath: is only carried out yet for configMap and secret; give the part a volume of its own"
+                    "{path}.subPath: is only carried out yet for configMap and secret, projected and downwardAPI; give the part a volume of its own"
                 ),
             );
         }
@@ -235,7 +172,18 @@ fn mount(report: &mut Report, path: &str, node: &Node) -> Option<Mount> {
     let mut fields = Fields::of(report, path, node)?;
     let volume = fields.text(report, "name").unwrap_or_default();
     let wanted = fields.text(report, "mountPath").unwrap_or_default();
-    let sub = fields.text(report, "subPath").unwrap_or_default();
+    let mut sub = fields.text(report, "subPath").unwrap_or_default();
+    if let Some(expression) = fields.text(report, "subPathExpr").filter(|text| !text.is_empty()) {
+        if !sub.is_empty() {
+            report.error(node.at, format!("{path}: subPath and subPathExpr are both there: keep one"));
+        } else if expression.contains("$(") {
+            report.error(
+                node.at,
+                format!("{path}.subPathExpr: variables are not carried out in it yet; write subPath with the value"),
+            );
+        }
+        sub = expression;
+    }
     let read_only = fields.boolean(report, "readOnly").unwrap_or(false);
     let propagation = match fields.text(report, "mountPropagation").as_deref() {
         None | Some("None") => "rprivate",
@@ -249,7 +197,7 @@ fn mount(report: &mut Report, path: &str, node: &Node) -> Option<Mount> {
             "rprivate"
         }
     };
-    fields.not_yet(report, &["subPathExpr", "recursiveReadOnly"]);
+    fields.not_yet(report, &["recursiveReadOnly"]);
     fields.finish(report);
     let (Some(target), Some(sub_path)) = (normal(&wanted).filter(|path| path != "/"), relative(&sub)) else {
         report.error(
