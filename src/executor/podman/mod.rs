@@ -97,6 +97,8 @@ struct Inner {
     abilities: Mutex<Option<Abilities>>,
     /// Workloads that something was heard of.
     hinted: Notify,
+    /// A call found nobody who answers.
+    lost: Notify,
     /// What pods that are no more left was looked for, and is gone.
     swept: AtomicBool,
 }
@@ -139,6 +141,7 @@ impl PodmanExecutor {
             looks: AtomicU64::new(0),
             abilities: Mutex::new(None),
             hinted: Notify::new(),
+            lost: Notify::new(),
             swept: AtomicBool::new(false),
         });
         let follow = tokio::spawn(events::follow(inner.clone()));
@@ -283,7 +286,10 @@ impl Inner {
     /// What an error of podman's means here; `what` could not be done.
     fn error(&self, reason: Reason, what: &str, why: ApiError) -> ExecutorError {
         match why {
-            ApiError::Unreachable(why) => self.unreachable(&why),
+            ApiError::Unreachable(why) => {
+                self.lost.notify_waiters();
+                self.unreachable(&why)
+            }
             ApiError::Refused(_, words) => {
                 // What root can see, that user may not.
                 let who = self.user().filter(|_| words.contains("ermission denied"));
