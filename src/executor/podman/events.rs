@@ -21,17 +21,25 @@ pub(super) async fn follow(inner: Arc<Inner>) {
     let mut wait = RETRY.0;
     // Seconds since 1970 of the last event: what came after it while nobody listened is replayed.
     let mut last: Option<i64> = None;
+    let mut told: Option<String> = None;
     loop {
         // A clock that was set back must not make it wait for the future.
         let since = last.map(|last| last.min(inner.now_ns() / 1_000_000_000));
         match inner.client.events(&label, since).await {
             Ok(mut lines) => {
+                told = None;
                 inner.forget_abilities();
                 inner.sweep_again();
                 // What happened while nobody listened, and from before the agent was there.
                 relist(&inner).await;
                 let mut any = false;
-                while let Ok(Some(line)) = lines.next().await {
+                loop {
+                    let line = tokio::select! {
+                        line = lines.next() => line,
+                        // A new connection finds out whether it answers again; an old one may outlive its socket.
+                        () = inner.lost.notified() => break,
+                    };
+                    let Ok(Some(line)) = line else { break };
                     any = true;
                     if let Ok(event) = serde_json::from_slice::<Event>(&line) {
                         last = Some(event.time_nano / 1_000_000_000);
@@ -44,7 +52,14 @@ pub(super) async fn follow(inner: Arc<Inner>) {
                 // Podman ended or was ended: whether it can still be asked is to be known now.
                 relist(&inner).await;
             }
-            Err(why) => tracing::debug!(podman = inner.shown(), %why, "no events of podman"),
+            Err(why) => {
+                tracing::debug!(podman = inner.shown(), %why, "no events of podman");
+                // Another cause than before is to be said.
+                let why = why.to_string();
+                if told.replace(why.clone()).is_some_and(|before| before != why) {
+                    relist(&inner).await;
+                }
+            }
         }
         tokio::time::sleep(wait).await;
         wait = wait.saturating_mul(2).min(RETRY.1);

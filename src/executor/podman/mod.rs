@@ -153,6 +153,8 @@ struct Inner {
     /// What is probed may have changed.
     probing: Notify,
     ticks: Ticks,
+    /// A call found nobody who answers.
+    lost: Notify,
     /// What pods that are no more left was looked for, and is gone.
     swept: AtomicBool,
 }
@@ -214,6 +216,7 @@ impl PodmanExecutor {
             hinted: Notify::new(),
             probing: Notify::new(),
             ticks,
+            lost: Notify::new(),
             swept: AtomicBool::new(false),
         });
         let follow = tokio::spawn(events::follow(inner.clone()));
@@ -395,7 +398,10 @@ impl Inner {
     /// What an error of podman's means here; `what` could not be done.
     fn error(&self, reason: Reason, what: &str, why: ApiError) -> ExecutorError {
         match why {
-            ApiError::Unreachable(why) => self.unreachable(&why),
+            ApiError::Unreachable(why) => {
+                self.lost.notify_waiters();
+                self.unreachable(&why)
+            }
             ApiError::Refused(_, words) => {
                 // What root can see, that user may not.
                 let who = self.user().filter(|_| words.contains("ermission denied"));

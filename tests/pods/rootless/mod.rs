@@ -9,4 +9,4 @@ mod whole;
 mod whose;
 
 /// A head for [`Place::pod`](super::place::Place::pod), where both podmans are at hand.
-const ROOTLESS: &str = "  rootless: true\n";
+const ROOTLESS: &str = "  rootless: true\n  retry: { constantBackoff: { periodSeconds: 1 } }\n";

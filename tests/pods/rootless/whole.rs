@@ -78,8 +78,11 @@ fn a_rootless_container_that_lost_its_process_and_its_monitor_runs_again() {
             rustix::process::Signal::KILL,
         )
     };
+    // Between two agents: the next one looks at once.
+    place.kill();
     kill(monitor).expect("killed");
     kill9(&before);
+    place.start();
     until_true("it runs again", || {
         place.containers("w").iter().any(|c| c["State"] == "running" && c["Pid"] != before["Pid"])
     });

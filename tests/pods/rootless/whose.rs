@@ -155,11 +155,14 @@ fn an_agent_that_is_an_ordinary_user_runs_its_users_pods_and_says_that_roots_are
     place.launch(start);
     place.until("w", "adopted", |w| w["reason"] == "Adopted");
     assert_eq!(place.one("w", "c")["Pid"], before["Pid"]);
+    place.kill();
     let found = place.podman.inspect("containers", before["Id"].as_str().expect("an id"));
     let monitor = i32::try_from(found["State"]["ConmonPid"].as_i64().expect("a pid")).expect("a pid");
     let monitor = rustix::process::Pid::from_raw(monitor).expect("a pid");
     rustix::process::kill_process(monitor, rustix::process::Signal::KILL).expect("killed");
     kill9(&before);
+    let start = command(&place);
+    place.launch(start);
     until_true("it runs again", || {
         place.containers("w").iter().any(|c| c["State"] == "running" && c["Pid"] != before["Pid"])
     });

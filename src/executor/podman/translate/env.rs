@@ -67,12 +67,6 @@ pub(super) fn open(env: &Environment) -> BTreeMap<&str, &str> {
     open.map(|(name, variable)| (name.as_str(), variable.text.as_str())).collect()
 }
 
-/// The same, of variables that everybody may see.
-pub(in crate::executor::podman) fn expand_open(text: &str, env: &BTreeMap<String, String>) -> String {
-    let open = |(name, text): (&String, &String)| (name.clone(), Variable::open(text.clone()));
-    expand(text, &env.iter().map(open).collect()).text
-}
-
 /// `$(NAME)` as Kubernetes reads it: an unknown one stays as it is, `$$` is a `$`.
 pub(super) fn expand(text: &str, env: &Environment) -> Variable {
     let mut out = Variable::open(String::with_capacity(text.len()));
