@@ -93,7 +93,6 @@ mod tests {
             claims: Vec::new(),
             secrets: Vec::new(),
             files: Vec::new(),
-            secrets: Vec::new(),
             host_paths: Vec::new(),
             containers: vec![container],
             warnings: Vec::new(),
