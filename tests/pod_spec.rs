@@ -322,11 +322,11 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         "volumes: [ { name: v, emptyDir: {} } ], containers: [ { name: c, image: i, volumeMounts: [ { name: v, mountPath: /a, subPath: x } ] } ]",
-        &["subPath", "configMap and secret"],
+        &["subPath", "only carried out for configMap, secret"],
     ),
     (
         "volumes: [ { name: v, hostPath: { path: /srv } } ], containers: [ { name: c, image: i, volumeMounts: [ { name: v, mountPath: /a, subPath: x } ] } ]",
-        &["subPath", "configMap and secret"],
+        &["subPath", "only carried out for configMap, secret"],
     ),
     (
         "volumes: [ { name: v, hostPath: { path: srv } } ], containers: [ { name: c, image: i } ]",
@@ -347,7 +347,7 @@ const REFUSED: &[(&str, &[&str])] = &[
     ),
     (
         "volumes: [ { name: v, nfs: { server: s } } ], containers: [ { name: c, image: i } ]",
-        &["volumes[0].nfs: is not carried out yet"],
+        &["volumes[0].nfs: is not carried out"],
     ),
     (
         "volumes: [ { name: v, persistentVolumeClaim: { claimName: P_1 } } ], containers: [ { name: c, image: i } ]",
