@@ -217,12 +217,12 @@ fn what_a_pod_asks_for_and_does_not_get_yet_is_a_warning_with_its_place() {
     place.pod(
         "w",
         "",
-        &format!("{{ nodeName: here, containers: [ {container}, stdinOnce: true, imagepullPolicy: Never }} ] }}"),
+        &format!("{{ nodeName: here, containers: [ {container}, resizePolicy: [], imagepullPolicy: Never }} ] }}"),
     );
     place.start();
     let running = place.until_state("w", "running");
     let warnings = running["warnings"].to_string();
-    for part in ["stdinOnce", "imagepullPolicy", "nodeName", "w.yaml:"] {
+    for part in ["resizePolicy", "imagepullPolicy", "nodeName", "w.yaml:"] {
         assert!(warnings.contains(part), "{part} in {warnings}");
     }
 }

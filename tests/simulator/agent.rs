@@ -32,6 +32,8 @@ const RELIST: u64 = 30_000;
 const ALIVE: u64 = 60_000;
 /// The watcher looks at all marks this often.
 pub const RESCAN: u64 = 30_000;
+/// A turn that was due comes within this time.
+const LATE: std::time::Duration = std::time::Duration::from_secs(10);
 /// Turns in a row that may want another one at once.
 const MOST_SPINS: u32 = 20;
 /// `GRACEFUL_SHUTDOWN`.
@@ -54,6 +56,8 @@ pub struct Agent {
     /// Workloads with an operation under way.
     pub at_work: BTreeSet<WorkloadId>,
     pub wake: Option<Mono>,
+    /// When it wanted to wake; what the machine sleeps through comes later.
+    pub promised: Option<Mono>,
     pub turn_due: bool,
     pub write_due: Option<u64>,
     pub line: Line,
@@ -111,6 +115,7 @@ impl World {
             answered: BTreeSet::new(),
             at_work: BTreeSet::new(),
             wake: None,
+            promised: None,
             turn_due: false,
             write_due: None,
             line: Line::default(),
@@ -181,12 +186,21 @@ impl World {
         agent.turn_due = false;
         agent.turns += 1;
         self.tally.turns += 1;
+        let late = agent.promised.filter(|promised| promised.plus(LATE) < now.mono);
         let turn = agent.brain.turn(now);
+        agent.promised = turn.wake;
         agent.wake = turn.wake.filter(|_| self.broken != Some(Mutation::NeverWakes));
         let spins = agent.wake.is_some_and(|wake| wake <= now.mono);
         agent.spins = if spins { agent.spins + 1 } else { 0 };
         if spins {
             agent.wake = Some(Mono(now.mono.0 + 1));
+        }
+        if let Some(promised) = late {
+            return self.fail(format!(
+                "it was to wake at {} ms, and that was {} ms ago",
+                promised.0,
+                now.mono.0 - promised.0
+            ));
         }
         if agent.spins > MOST_SPINS {
             return self.fail(format!("it wakes again and again for nothing: {:?}", turn.output));

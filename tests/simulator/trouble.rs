@@ -63,6 +63,9 @@ impl World {
                 self.note(What::Number("the device sleeps, ms", asleep));
                 self.clock.now += asleep;
                 self.store.slept(asleep);
+                if let Some(promised) = self.agent.as_mut().and_then(|agent| agent.promised.as_mut()) {
+                    promised.0 += asleep;
+                }
             }
             11 | 12 => {
                 let by = *self.dice.pick(&EXECUTORS);

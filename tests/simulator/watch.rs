@@ -288,7 +288,9 @@ impl World {
         if at_once || !self.watch.ended.contains_key(&thing.id) {
             self.watch.ended.insert(thing.id.clone(), ended);
         }
-        if !agent.at_work.contains(&thing.id) {
+        // Of what it takes for stopped (a stop was reported that did not take place), it hears with the next list.
+        let thinks_gone = agent.statuses.get(&thing.id).is_some_and(|status| status.state == State::Inactive);
+        if !agent.at_work.contains(&thing.id) && !thinks_gone {
             self.watch.excused.remove(&thing.id);
         }
     }

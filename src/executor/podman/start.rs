@@ -29,6 +29,9 @@ pub(super) async fn start(
     if let Some(taken) = ports::conflict(inner, &workload.id, &job.spec) {
         return Err(failed(Reason::StartFailed, taken));
     }
+    if let Some(taken) = ports::taken(inner, &job.spec).await {
+        return Err(failed(Reason::StartFailed, taken));
+    }
     let abilities =
         inner.abilities().await.map_err(|why| inner.error(Reason::StartFailed, "podman's abilities", why))?;
     let name = pod_name(workload);

@@ -128,6 +128,26 @@ pub(super) fn conflict(inner: &Inner, id: &WorkloadId, spec: &PodSpec) -> Option
     })
 }
 
+/// Programs that hold ports for containers of podman's: what they hold is podman's to say, and may be free in a moment.
+const OF_PODMAN: [&str; 2] = ["conmon", "rootlessport"];
+
+/// Before a start: a port that a program has. Podman turns a port to the pod before it finds that somebody has it: who
+/// talks to that program would be cut off, at each try.
+pub(super) async fn taken(inner: &Arc<Inner>, spec: &PodSpec) -> Option<String> {
+    for port in wanted(spec) {
+        let asked = port.clone();
+        let found = tokio::task::spawn_blocking(move || sockets::holder(&asked, true)).await.unwrap_or_default();
+        let others = match &found {
+            sockets::Found::Nobody => continue,
+            sockets::Found::Process { name, .. } if OF_PODMAN.contains(&name.as_str()) => continue,
+            sockets::Found::Process { container: Some(_), .. } => inner.client.list(&[]).await.unwrap_or_default(),
+            sockets::Found::Process { .. } | sockets::Found::Hidden(_) => Vec::new(),
+        };
+        return Some(format!("{port} {}", of_process(found, &others, &inner.setting.owner)));
+    }
+    None
+}
+
 /// After a start that failed: where it was for a port that is taken, who has it.
 pub(super) async fn explain(inner: &Arc<Inner>, pod: &str, why: ApiError) -> ApiError {
     let ApiError::Refused(status, words) = &why else { return why };
@@ -138,7 +158,7 @@ pub(super) async fn explain(inner: &Arc<Inner>, pod: &str, why: ApiError) -> Api
         Some(listed) => of_podman(listed, &inner.setting.owner),
         None => {
             let asked = port.clone();
-            let found = tokio::task::spawn_blocking(move || sockets::holder(&asked)).await;
+            let found = tokio::task::spawn_blocking(move || sockets::holder(&asked, false)).await;
             of_process(found.unwrap_or_default(), &others, &inner.setting.owner)
         }
     };

@@ -75,11 +75,12 @@ pub fn container(cgroup: &str) -> Option<String> {
     cgroup.split("libpod-").skip(1).filter_map(|rest| rest.get(..64)).find(is_id).map(str::to_owned)
 }
 
-/// Asks this machine.
-pub(super) fn holder(wanted: &HostPort) -> Found {
+/// Asks this machine. `surely`: whom podman could not bind beside; a socket of IPv6 may leave IPv4 free, and does not say so.
+pub(super) fn holder(wanted: &HostPort, surely: bool) -> Found {
     let mut sockets = Vec::new();
+    let other_family = |table: &str| surely && table.ends_with('6') != wanted.ip.is_some_and(|ip| ip.is_ipv6());
     for (table, protocol) in [("tcp", "tcp"), ("tcp6", "tcp"), ("udp", "udp"), ("udp6", "udp")] {
-        if protocol == wanted.protocol {
+        if protocol == wanted.protocol && !other_family(table) {
             let text = std::fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
             sockets.extend(bound(&text, protocol));
         }
@@ -143,9 +144,9 @@ mod tests {
     fn a_socket_of_this_process_is_found_as_such() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let found = holder(&HostPort::new("127.0.0.1", port, "tcp"));
+        let found = holder(&HostPort::new("127.0.0.1", port, "tcp"), true);
         assert!(matches!(&found, Found::Process { pid, .. } if *pid == std::process::id()), "{found:?}");
         drop(listener);
-        assert_eq!(holder(&HostPort::new("127.0.0.1", port, "tcp")), Found::Nobody);
+        assert_eq!(holder(&HostPort::new("127.0.0.1", port, "tcp"), false), Found::Nobody);
     }
 }
