@@ -64,6 +64,9 @@ fn is_carried_out(workload: &Workload) {
                 device: "toto".into(),
                 cpu: true,
                 memory: true,
+                cores: 4,
+                memory_total: 1 << 30,
+                no_limits: "",
                 files: "/var/lib/flotta-agent/pods/x".into(),
                 resolver: Resolver::default(),
             };
