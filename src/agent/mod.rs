@@ -305,6 +305,7 @@ fn policy(config: &Config) -> Policy {
         .chain(runtime_dirs(config).into_iter().map(|(_, dir)| dir))
         .collect(),
     }
+    .resolved(|path| std::fs::canonicalize(path).ok())
 }
 
 /// Of the device's own: devices that fail together do not try again together.

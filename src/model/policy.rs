@@ -40,7 +40,7 @@ pub struct Policy {
 
 /// Paths that no remote workload gets, nor what is below them: settings, what root runs, what root is spoken to by, and what
 /// the containers of others are made of.
-pub const NEVER: [&str; 17] = [
+pub const NEVER: [&str; 20] = [
     "/etc",
     "/proc",
     "/sys",
@@ -56,6 +56,9 @@ pub const NEVER: [&str; 17] = [
     "/libx32",
     "/run/dbus",
     "/run/systemd",
+    "/run/udev",
+    "/run/user",
+    "/var/spool",
     "/var/lib/containers",
     "/var/lib/docker",
 ];
@@ -64,15 +67,15 @@ const NO_MOUNT_POINT: [&str; 4] = ["/run", "/var/run", "/var/spool", "/tmp"];
 /// Where container engines listen: whoever reaches one is root.
 const SOCKETS: [&str; 6] =
     ["/run/podman", "/run/docker.sock", "/run/containerd", "/run/crio", "/var/run/docker.sock", "/var/run/podman"];
-/// What a container may add without being privileged: Kubernetes' baseline.
-const HARMLESS: [&str; 13] = [
+/// What a container may add without being privileged: Kubernetes' baseline, but for `MKNOD`: what one container makes another
+/// one would be given as a device.
+const HARMLESS: [&str; 12] = [
     "AUDIT_WRITE",
     "CHOWN",
     "DAC_OVERRIDE",
     "FOWNER",
     "FSETID",
     "KILL",
-    "MKNOD",
     "NET_BIND_SERVICE",
     "SETFCAP",
     "SETGID",
@@ -147,6 +150,20 @@ impl Policy {
             }
         }
         Ok(())
+    }
+
+    /// With what those paths lead to that are links on this device (`/var/lib/containers` on another disk): a workload's
+    /// path is looked at without links.
+    #[must_use]
+    pub fn resolved(mut self, real: impl Fn(&Path) -> Option<PathBuf>) -> Policy {
+        let leads_elsewhere = |path: &Path| real(path).filter(|to| to != path && to.parent().is_some());
+        let named: Vec<PathBuf> = NEVER.iter().chain(&SOCKETS).map(PathBuf::from).chain(self.ours.clone()).collect();
+        self.ours.extend(named.iter().filter_map(|path| leads_elsewhere(path)));
+        if let HostPaths::Prefixes(prefixes) = &mut self.host_paths {
+            let more: Vec<PathBuf> = prefixes.iter().filter_map(|path| leads_elsewhere(path)).collect();
+            prefixes.extend(more);
+        }
+        self
     }
 
     /// Whether something may be mounted on a directory of the device for a server; symbolic links are the caller's to resolve.
@@ -247,9 +264,28 @@ mod tests {
             let refused = allowed.host_path(Path::new(path));
             assert!(refused.is_err_and(|why| why.contains(path) && why.contains("remote.host_paths")), "{path}");
         }
-        for path in ["/srv/data", "/etcetera", "/home/x", "/var/lib/other", "/library", "/run/udev", "/tmp/x"] {
+        for path in ["/srv/data", "/etcetera", "/home/x", "/var/lib/other", "/library", "/run/media", "/tmp/x"] {
             assert_eq!(allowed.host_path(Path::new(path)), Ok(()), "{path}");
         }
+    }
+
+    #[test]
+    fn what_is_refused_is_refused_where_it_leads_to_as_well() {
+        let leads = |path: &Path| match path.to_str() {
+            Some("/var/lib/containers") => Some(PathBuf::from("/data/containers")),
+            Some("/var/lib/flotta-agent") => Some(PathBuf::from("/data/flotta")),
+            Some("/srv") => Some(PathBuf::from("/data/srv")),
+            Some("/root") => Some(PathBuf::from("/")),
+            _ => None,
+        };
+        let allowed = policy(HostPaths::Allow).resolved(leads);
+        for path in ["/data/containers/storage", "/data/flotta", "/data"] {
+            assert!(allowed.host_path(Path::new(path)).is_err(), "{path}");
+        }
+        assert_eq!(allowed.host_path(Path::new("/data/srv")), Ok(()));
+        let below = policy(HostPaths::Prefixes(vec!["/srv".into()])).resolved(leads);
+        assert_eq!(below.host_path(Path::new("/data/srv/x")), Ok(()));
+        assert!(below.host_path(Path::new("/data/other")).is_err());
     }
 
     #[test]

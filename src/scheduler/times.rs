@@ -145,6 +145,10 @@ impl Times {
             *self = Times { of: name(cron), next, due: asked, last: self.last, unsure, ..Times::default() };
             return;
         }
+        if hands.stepped < 0 {
+            // What waits has come by this clock too: else a run that is begun now would be older than what it was begun for.
+            self.due = self.due.map(|due| due.min(wall));
+        }
         if hands.first || hands.stepped != 0 {
             self.clock_set(cron, hands);
         }
@@ -275,5 +279,32 @@ mod tests {
         let mut times = missed;
         times.advance(&cron, &Hands { last_run: None, ..hands });
         assert_eq!(times.due, Some(noon), "nobody has seen a run of it");
+    }
+
+    #[test]
+    fn what_waits_when_the_clock_is_set_back_is_due_by_the_clock_as_it_is_then() {
+        let noon = Wall::parse_rfc3339("2026-06-01T12:00:00Z").expect("a time");
+        let schedule = Schedule::parse("0 * * * *", Zone::utc()).expect("a schedule");
+        let cron = Cron { schedule, catch_up: false };
+        let hands = |wall: i64, stepped| Hands {
+            now: Now { wall: Wall(wall), mono: Mono(1_000) },
+            plausible: true,
+            stepped,
+            first: false,
+            runs: false,
+            known: true,
+            begun: None,
+            locked: false,
+            last_run: None,
+        };
+        let next = Some(Wall(noon.0 + 3_600_000));
+        let mut times = Times { of: name(&cron), next, due: Some(noon), ..Times::default() };
+        let back = noon.0 - 1_800_000;
+        times.advance(&cron, &hands(back, -1_800_000));
+        assert_eq!(times.begin(), Some(Wall(back)));
+        // An agent that was killed right after the start, and finds the run.
+        let mut after = times.recalled();
+        after.advance(&cron, &Hands { first: true, last_run: Some(Wall(back + 5)), ..hands(back + 10_000, 0) });
+        assert_eq!(after.due, None, "it is there");
     }
 }

@@ -19,6 +19,10 @@ impl World {
         if !well {
             // What a disk without room could not keep is lost with the agent: which times had their run, which ends were counted.
             watch.forget_times();
+        } else if now - watch.books_at < SOON_ON_DISK {
+            // A run that was begun, and is gone again before it was stored: nothing says that it was.
+            let there = |id: &WorkloadId| self.machine.things.values().any(|thing| thing.id == *id);
+            watch.forget_runs(there);
         }
         watch.restarts.clear();
         if let Some(agent) = self.agent.as_ref().filter(|_| well && now - watch.books_at >= SOON_ON_DISK) {

@@ -54,6 +54,7 @@ impl World {
                 let ppm = if self.dice.one_in(2) { 500 } else { -500 };
                 self.clock.slew(ppm);
                 self.watch.clock_is_odd = true;
+                self.watch.clock_was_odd = true;
                 let right = self.dice.around(60 * MINUTE);
                 self.later(right, Due::ClockRight);
             }
@@ -124,6 +125,7 @@ impl World {
     fn jump(&mut self, by: i64) {
         self.tally.fault(Fault::ClockJump);
         self.note(What::Text("the wall clock is set by ms:", by.to_string()));
+        self.watch.clock_was_odd = true;
         self.clock.jump(by);
         self.clock_was_set();
     }

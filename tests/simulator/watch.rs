@@ -53,6 +53,8 @@ pub struct InForce {
 #[derive(Debug, Default)]
 pub struct Watch {
     pub clock_is_odd: bool,
+    /// It was, at some time.
+    pub clock_was_odd: bool,
     /// Versions that run by a schedule.
     pub by_schedule: BTreeSet<u64>,
     pub asking: Option<Command>,
@@ -93,6 +95,12 @@ impl Watch {
         self.begun.clear();
         self.ran.clear();
         self.ended.clear();
+    }
+
+    /// Runs of which nothing is there any more.
+    pub fn forget_runs(&mut self, is_there: impl Fn(&WorkloadId) -> bool) {
+        self.begun.retain(|id, _| is_there(id));
+        self.ran.retain(|id, _| is_there(id));
     }
 
     /// A run that never was.

@@ -316,6 +316,11 @@ impl Inner {
         self.user_podman().map(|found| found.user)
     }
 
+    /// It is a user's podman, and nobody knows whose: then nothing that it names is touched.
+    fn is_anybodys(&self) -> bool {
+        self.setting.user.is_some() && self.user_podman().is_none()
+    }
+
     fn pod_dir(&self, pod_name: &str) -> PathBuf {
         self.setting.pods_dir.join(pod_name)
     }

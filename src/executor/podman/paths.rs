@@ -159,7 +159,14 @@ fn host_path(path: &str, kind: HostPathType, policy: Option<&Policy>) -> Result<
     }?;
     let gone = |why: io::Error| Absent(format!("waits for hostPath {path}: it is gone again ({why})"));
     let real = fs::canonicalize(path).map_err(gone)?;
-    Ok(Found { device: device_at(&real), real })
+    let device = device_at(&real);
+    if device.is_some() && policy.is_some_and(|policy| !policy.privileged) {
+        // Wherever it stands: a container may have made it, or a file system that was mounted may have it.
+        return Err(Forbidden(format!(
+            "hostPath {path} is a device, which is refused for workloads of a server; to allow it, set remote.privileged: true on the device"
+        )));
+    }
+    Ok(Found { device, real })
 }
 
 /// The number of the device at a path, if there is one.

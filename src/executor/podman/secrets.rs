@@ -84,6 +84,13 @@ pub(super) fn to_hide(state: &mut State, pods: &[Pod], all: bool) -> Vec<Written
 
 /// Removes the file of each.
 pub(super) async fn hide(inner: &Inner, containers: Vec<Written>) {
+    if inner.is_anybodys() {
+        let mut state = inner.table.lock();
+        for (_, id, pid) in containers {
+            state.hidden.remove(&(id, pid));
+        }
+        return;
+    }
     // One's own, or the user's who is served.
     let uid = inner.runtime.owner().map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid);
     for (workload, id, pid) in containers {

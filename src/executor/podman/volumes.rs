@@ -131,6 +131,9 @@ fn is_the_claim(inner: &Inner, there: &wire::Volume, claim: &NewVolume) -> bool 
 
 /// Volumes belong to whoever runs in the pod.
 fn open_to_all(inner: &Inner, volume: &wire::Volume) {
+    if inner.is_anybodys() {
+        return;
+    }
     if let Err(why) = open_directory(Path::new(&volume.mountpoint), inner.user()) {
         tracing::debug!(volume = volume.name, %why, "a volume keeps podman's own permissions");
     }
