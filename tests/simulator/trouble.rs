@@ -64,6 +64,7 @@ impl World {
                 self.note(What::Number("the device sleeps, ms", asleep));
                 self.clock.now += asleep;
                 self.store.slept(asleep);
+                self.watch.slept(asleep);
                 if let Some(promised) = self.agent.as_mut().and_then(|agent| agent.promised.as_mut()) {
                     promised.0 += asleep;
                 }

@@ -97,6 +97,13 @@ impl Watch {
         self.ended.clear();
     }
 
+    /// The machine was asleep for so long: nothing was stored meanwhile.
+    pub fn slept(&mut self, ms: u64) {
+        for at in [&mut self.books_at, &mut self.truths_at, &mut self.wished_at] {
+            *at += ms;
+        }
+    }
+
     /// Runs of which nothing is there any more.
     pub fn forget_runs(&mut self, is_there: impl Fn(&WorkloadId) -> bool) {
         self.begun.retain(|id, _| is_there(id));
@@ -297,7 +304,10 @@ impl World {
             self.watch.ended.insert(thing.id.clone(), ended);
         }
         // Of what it takes for stopped (a stop was reported that did not take place), it hears with the next list.
-        let thinks_gone = agent.statuses.get(&thing.id).is_some_and(|status| status.state == State::Inactive);
+        // What it has told to end, it takes for ended by that, also where the stop was reported as failed.
+        let ends = [Reason::Stopping, Reason::StopFailed];
+        let is_gone = |status: &WorkloadStatus| status.state == State::Inactive || ends.contains(&status.reason);
+        let thinks_gone = agent.statuses.get(&thing.id).is_some_and(is_gone);
         if !agent.at_work.contains(&thing.id) && !thinks_gone {
             self.watch.excused.remove(&thing.id);
         }
