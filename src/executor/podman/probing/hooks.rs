@@ -107,12 +107,12 @@ async fn before_stop(inner: &Arc<Inner>, whom: &Whom, name: &str, hook: &Hook, g
     grace.saturating_sub(begun.elapsed()).max(LEAST_GRACE)
 }
 
-/// The process that was to end runs still, as far as was seen.
-fn is_still(inner: &Inner, ending: &Ending) -> bool {
-    let state = inner.table.lock();
-    let Some(entry) = state.pods.get(&ending.handle) else { return false };
-    let found = entry.pod.parts().find(|part| part.at.id == ending.container);
-    found.is_some_and(|part| part.at.runs() && part.at.pid == ending.pid)
+/// The process that was to end runs still; where podman cannot be asked it is taken to.
+async fn is_still(inner: &Inner, ending: &Ending) -> bool {
+    match inner.client.inspect(&ending.container).await {
+        Ok(found) => found.state.pid == ending.pid,
+        Err(_) => true,
+    }
 }
 
 /// Ends a container because a probe or a hook says so; its hook before that is run. Who restarts it is the scheduler.
@@ -134,8 +134,8 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: &Ending) {
         left = before_stop(inner, &whom, &ending.name, hook, left).await;
     }
     // While its hook ran it may have ended by itself, and another one runs in its place by now.
-    let stopped =
-        if is_still(inner, ending) { inner.client.stop_within(&ending.container, left).await } else { Ok(()) };
+    let still = ending.care.lifecycle.pre_stop.is_none() || is_still(inner, ending).await;
+    let stopped = if still { inner.client.stop_within(&ending.container, left).await } else { Ok(()) };
     let now = inner.now();
     let id = {
         let mut state = inner.table.lock();
