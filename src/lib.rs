@@ -36,6 +36,7 @@ pub mod intake;
 pub mod model;
 pub mod mqtt;
 mod named;
+mod names;
 pub mod node;
 mod outbound;
 mod path_watch;

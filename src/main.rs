@@ -32,9 +32,10 @@ fn run(loaded: Loaded, err: &mut dyn Write) -> Exit {
         LogFormat::Json => false,
     };
     log_to_stderr(&loaded, text);
-    // Two workers: one may be in a system call while the other decides. More only cost memory.
+    // Two workers: one may be in a system call while the other decides. More only cost memory. The threads for calls that
+    // block are made when needed; a few of them may be kept by a network mount or a name server that does not answer.
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(4).enable_all().build();
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(8).enable_all().build();
     let ready = |banner: &agent::Banner<'_>| {
         tracing::info!(
             device = banner.device_id,

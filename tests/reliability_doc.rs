@@ -1,21 +1,14 @@
 //! docs/reliability.md promises nothing that no test holds.
 
-use std::path::{Path, PathBuf};
+#[path = "common/sources.rs"]
+mod sources;
+
+use std::path::PathBuf;
+
+use sources::sources;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const PLACES: [&str; 6] = ["tests", "src", "broker/src", "broker/tests", "heap", "standin/tests"];
-
-/// All source text there is.
-fn sources(dir: &Path, text: &mut String) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            sources(&path, text);
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            text.push_str(&std::fs::read_to_string(&path).expect("readable"));
-        }
-    }
-}
 
 /// The words between backquotes of a table's last column.
 fn names(line: &str) -> Vec<&str> {

@@ -1,11 +1,16 @@
 //! docs/workloads.md says of every field what the reader does with it, and which test holds that.
 
+#[path = "common/sources.rs"]
+mod sources;
+
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use flotta_agent::model::workload::Payload;
 use flotta_agent::source::manifests::{Directory, Settings};
 use flotta_agent::spec_hash::DeviceKey;
+
+use sources::sources;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 /// Where tests are.
@@ -138,18 +143,6 @@ fn every_field_of_kubernetes_has_a_row() {
                 row.heading.starts_with(heading) && row.fields.iter().any(first)
             };
             assert!(rows.iter().any(has), "no row for {field} under a heading that begins with {heading:?}");
-        }
-    }
-}
-
-/// All source text there is below a directory.
-fn sources(dir: &Path, text: &mut String) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            sources(&path, text);
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            text.push_str(&std::fs::read_to_string(&path).expect("readable"));
         }
     }
 }

@@ -45,15 +45,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 });
 
 fn is_carried_out(workload: &Workload) {
-    let policy = Policy {
-        host_paths: HostPaths::Prefixes(vec!["/srv".into()]),
-        privileged: false,
-        host_network: false,
-        shell: false,
-        ansible: false,
-        mounts: true,
-        ours: vec!["/var/lib/flotta-agent".into()],
-    };
+    let policy = Policy { host_paths: HostPaths::Prefixes(vec!["/srv".into()]), mounts: true, ours: vec!["/var/lib/flotta-agent".into()], ..Policy::default() };
     if let Err(why) = policy.check(workload) {
         is_sentence(&why);
     }

@@ -130,9 +130,8 @@ mod tests {
 
     use super::*;
     use crate::executor::{Call, Claim, End, ExecutorError, Handle, Instance};
-    use crate::model::id::WorkloadId;
-    use crate::model::pod::{PodJob, PodSpec};
-    use crate::model::workload::{RestartPolicy, Retry, SharedWorkload, SourceKind, SpecHash};
+    use crate::model::pod::PodSpec;
+    use crate::model::workload::SharedWorkload;
 
     /// Has claims and nothing else; `busy` is in use.
     struct Store(Mutex<Vec<Claim>>, Option<&'static str>);
@@ -178,30 +177,10 @@ mod tests {
         Arc::new(Store(Mutex::new(names.iter().map(claim).collect()), None))
     }
 
-    fn workload(namespace: &str, name: &str, rootless: bool, payload: Payload) -> Workload {
-        Workload {
-            id: WorkloadId::try_new(namespace, name).unwrap(),
-            hash: SpecHash("00".into()),
-            kind: Kind::Pod,
-            rootless,
-            payload,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            gates: Vec::new(),
-            cron: None,
-            retry: Retry::DEFAULT,
-            restart: RestartPolicy::Always,
-            priority: 0,
-            source: SourceKind::Manifests,
-            origin: String::new(),
-            warnings: Vec::new(),
-        }
-    }
-
-    fn pod(claim: &str) -> Payload {
+    fn workload(claim: &str) -> Workload {
         let volume = Volume::Claim { name: claim.into(), read_only: false };
-        let spec = PodSpec { volumes: BTreeMap::from([("v".to_owned(), volume)]), ..PodSpec::default() };
-        Payload::Pod(Arc::new(PodJob { spec, ..PodJob::default() }))
+        let volumes = BTreeMap::from([("v".to_owned(), volume)]);
+        Workload::pod("default", "w", PodSpec { volumes, ..PodSpec::default() })
     }
 
     fn left(store: &Store) -> Vec<String> {
@@ -219,7 +198,7 @@ mod tests {
         let user = store(&[("default", "db", Some(2048))]);
         let all: BTreeMap<ExecutorId, Arc<dyn Executor>> =
             BTreeMap::from([(ExecutorId::Podman, root.clone() as _), (ExecutorId::PodmanRootless, user.clone() as _)]);
-        let workloads = [workload("default", "w", false, pod("db"))];
+        let workloads = [workload("db")];
         let kept = Kept::of(workloads.iter());
         let dry = collect(&all, &kept, true).await.unwrap();
         assert_eq!((left(&root).len(), left(&user).len()), (4, 1), "{dry}");
@@ -239,7 +218,7 @@ mod tests {
     async fn where_a_workload_cannot_be_read_the_claims_of_its_namespace_stay() {
         let root = store(&[("default", "old", Some(5)), ("other", "old", Some(5))]);
         let all: BTreeMap<ExecutorId, Arc<dyn Executor>> = BTreeMap::from([(ExecutorId::Podman, root.clone() as _)]);
-        let workloads = [workload("default", "w", false, Payload::Invalid("broken".into()))];
+        let workloads = [Workload { payload: Payload::Invalid("broken".into()), ..workload("old") }];
         let said = collect(&all, &Kept::of(workloads.iter()), false).await.unwrap();
         assert_eq!(left(&root), ["default/old"]);
         assert!(said.contains("default/old") && said.contains("default/w refers to cannot be read"), "{said}");

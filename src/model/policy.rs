@@ -9,18 +9,19 @@ use super::pod::{NETWORK, PodSpec, Volume};
 use super::workload::{Kind, Payload, SharedWorkload, SourceKind, Workload};
 
 /// Which paths of the device a remote workload may mount.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HostPaths {
     /// All but those that are always refused.
     Allow,
     /// None.
+    #[default]
     Deny,
     /// Those at or below one of these absolute paths.
     Prefixes(Vec<PathBuf>),
 }
 
-/// What a server may ask for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a server may ask for. By default: nothing of the device's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// `remote.host_paths`.
     pub host_paths: HostPaths,
@@ -225,12 +226,9 @@ mod tests {
     fn policy(host_paths: HostPaths) -> Policy {
         Policy {
             host_paths,
-            privileged: false,
-            host_network: false,
-            shell: false,
-            ansible: false,
             mounts: true,
             ours: vec!["/var/lib/flotta-agent".into(), "/run/user/1000/podman/podman.sock".into()],
+            ..Policy::default()
         }
     }
 
@@ -311,27 +309,9 @@ mod tests {
 
     #[test]
     fn what_a_server_may_not_ask_for_is_forbidden_and_a_manifest_may() {
-        use crate::model::pod::PodJob;
-        use crate::model::workload::{RestartPolicy, Retry, SpecHash};
         let workload = |name: &str, source| {
             let spec = PodSpec { host_network: true, ..PodSpec::default() };
-            Arc::new(Workload {
-                id: WorkloadId::try_new("default", name).expect("a name"),
-                hash: SpecHash("00".into()),
-                kind: Kind::Pod,
-                rootless: false,
-                payload: Payload::Pod(Arc::new(PodJob { spec, ..PodJob::default() })),
-                labels: BTreeMap::new(),
-                annotations: BTreeMap::new(),
-                gates: Vec::new(),
-                cron: None,
-                retry: Retry::DEFAULT,
-                restart: RestartPolicy::Always,
-                priority: 0,
-                source,
-                origin: String::new(),
-                warnings: Vec::new(),
-            })
+            Arc::new(Workload { source, ..Workload::pod("default", name, spec) })
         };
         let (theirs, ours) = (workload("theirs", SourceKind::Flotta), workload("ours", SourceKind::Manifests));
         let mut all = BTreeMap::from([(theirs.id.clone(), theirs), (ours.id.clone(), ours.clone())]);

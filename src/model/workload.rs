@@ -207,6 +207,31 @@ pub struct Workload {
     pub warnings: Vec<String>,
 }
 
+#[cfg(test)]
+impl Workload {
+    /// A pod as most tests want it: ungated, from a manifest.
+    pub(crate) fn pod(namespace: &str, name: &str, spec: super::pod::PodSpec) -> Workload {
+        let job = super::pod::PodJob { spec, ..super::pod::PodJob::default() };
+        Workload {
+            id: WorkloadId::try_new(namespace, name).expect("a name"),
+            hash: SpecHash("00".into()),
+            kind: Kind::Pod,
+            rootless: false,
+            payload: Payload::Pod(Arc::new(job)),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            gates: Vec::new(),
+            cron: None,
+            retry: Retry::DEFAULT,
+            restart: RestartPolicy::Always,
+            priority: 0,
+            source: SourceKind::Manifests,
+            origin: String::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// Workloads are shared, never copied.
 pub type SharedWorkload = Arc<Workload>;
 

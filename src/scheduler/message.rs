@@ -215,8 +215,10 @@ fn sentence(book: &Book, facts: &Facts, sky: &Sky<'_>, now: Now) -> String {
             (why, _) => why.to_owned(),
         },
         Reason::ContainerDown => match &book.backoff.error {
-            Some((Reason::VolumeWait, why)) => format!("{why}; {}{}", down(book, facts, now), because()),
-            _ => format!("{}{}", down(book, facts, now), because()),
+            Some((Reason::VolumeWait, why)) => {
+                format!("{why}; {}{}", down(book, facts, sky.lock.is_some(), now), because())
+            }
+            _ => format!("{}{}", down(book, facts, sky.lock.is_some(), now), because()),
         },
         Reason::NotReady => format!("{}{}", unready(book), because()),
         Reason::ImagePull | Reason::VolumeWait => {
@@ -304,7 +306,7 @@ fn unready(book: &Book) -> String {
     all.iter().map(|one| format!("container {}: {}", one.container, one.why)).collect::<Vec<_>>().join("; ")
 }
 
-fn down(book: &Book, facts: &Facts, now: Now) -> String {
+fn down(book: &Book, facts: &Facts, locked: bool, now: Now) -> String {
     let all: Vec<&Down> = book.instances.iter().flat_map(|seen| seen.down()).collect();
     let said: Vec<String> = all
         .iter()
@@ -320,6 +322,7 @@ fn down(book: &Book, facts: &Facts, now: Now) -> String {
             format!("started again at {} ({} in a row)", now.wall_at(until).clock(), plural(facts.failures, "failure"))
         }
         (_, None) if matches!(book.operation, Some((Operation::Resume, _))) => "is being started again".into(),
+        (_, None) if locked => "started again when the device is unlocked (flotta-agent host unlock)".into(),
         (_, None) => format!("not started again (restartPolicy: {})", policy(book)),
     };
     format!("{}; the others run; {next}", said.join("; "))

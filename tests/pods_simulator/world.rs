@@ -10,7 +10,7 @@ use flotta_agent::executor::{Executor, ExecutorId};
 use flotta_agent::gates::StoredTruths;
 use flotta_agent::model::desired::Desired;
 use flotta_agent::model::id::WorkloadId;
-use flotta_agent::model::policy::{HostPaths, Policy};
+use flotta_agent::model::policy::Policy;
 use flotta_agent::model::status::State;
 use flotta_agent::model::workload::Workload;
 use tokio::time::sleep;
@@ -113,15 +113,7 @@ impl World {
 
     pub fn start_agent(&mut self) {
         self.podman.machine().note("the agent starts");
-        let policy = Policy {
-            host_paths: HostPaths::Deny,
-            privileged: false,
-            host_network: false,
-            shell: false,
-            ansible: false,
-            mounts: true,
-            ours: Vec::new(),
-        };
+        let policy = Policy { mounts: true, ..Policy::default() };
         let setting = Setting {
             owner: OWNER.into(),
             device: "device".into(),

@@ -94,15 +94,7 @@ async fn serve(stream: UnixStream, heard: Arc<Mutex<Vec<Heard>>>) -> Option<()> 
 }
 
 fn setting(dir: &Path) -> Setting {
-    let policy = Policy {
-        host_paths: HostPaths::Allow,
-        privileged: false,
-        host_network: true,
-        shell: false,
-        ansible: false,
-        mounts: true,
-        ours: Vec::new(),
-    };
+    let policy = Policy { host_paths: HostPaths::Allow, host_network: true, mounts: true, ..Policy::default() };
     Setting {
         owner: "us".into(),
         device: "d".into(),

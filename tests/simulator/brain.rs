@@ -31,15 +31,7 @@ pub struct Brain {
 }
 
 fn policy() -> Policy {
-    Policy {
-        host_paths: HostPaths::Allow,
-        privileged: false,
-        host_network: true,
-        shell: false,
-        ansible: false,
-        mounts: true,
-        ours: Vec::new(),
-    }
+    Policy { host_paths: HostPaths::Allow, host_network: true, mounts: true, ..Policy::default() }
 }
 
 impl Brain {

@@ -97,7 +97,7 @@ mod tests {
             containers: vec![container],
             warnings: Vec::new(),
         };
-        let at = |real: &str, device| Found { real: real.into(), device };
+        let at = |real: &str, device| Found { real: real.into(), device, shut: None };
         let found = BTreeMap::from([
             ("/dev/serial/by-id/a:b".to_owned(), at("/dev/ttyUSB0", Some((188, 0)))),
             ("/srv".to_owned(), at("/srv", None)),

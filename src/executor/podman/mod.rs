@@ -35,6 +35,7 @@ mod look;
 mod lost;
 mod networks;
 pub mod observe;
+mod path_calls;
 mod paths;
 pub mod ports;
 mod probing;
@@ -63,6 +64,7 @@ use tokio::time::Instant;
 
 use self::client::{ApiError, Client};
 use self::images::Images;
+use self::path_calls::PathCalls;
 use self::probing::Ticks;
 use self::resolver::Resolver;
 use self::runtime::{Runtime, RuntimeDir};
@@ -140,6 +142,7 @@ struct Inner {
     runtime: Runtime,
     /// Starts that wait for something of the device's.
     waits: Waits,
+    path_calls: PathCalls,
     /// Held by starts, and alone by whoever removes claims.
     claims: RwLock<()>,
     /// Whether podman can limit the size of volumes, or why not; asked again after each reconnection.
@@ -209,6 +212,7 @@ impl PodmanExecutor {
             table: Table::default(),
             images: Images::default(),
             waits: Waits::default(),
+            path_calls: PathCalls::default(),
             claims: RwLock::new(()),
             sizes: Mutex::new(None),
             looks: AtomicU64::new(0),

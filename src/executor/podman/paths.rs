@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::observe::Part;
 use super::translate::Blueprint;
@@ -25,6 +26,8 @@ pub(super) struct Found {
     pub(super) real: PathBuf,
     /// It is a device: its major and minor number.
     pub(super) device: Option<(u32, u32)>,
+    /// It is a device that the containers of this podman cannot open, and why.
+    pub(super) shut: Option<String>,
 }
 
 /// Why a path is not mounted.
@@ -36,19 +39,22 @@ enum PathError {
     Wrong(String),
     /// It is not there.
     Absent(String),
+    /// A mount at or above it, which leads here, is not there, and why.
+    Awaited(PathBuf, String),
 }
 
 /// Checks all paths of a pod that is to be made; what is a device becomes one in its containers.
-pub(super) fn check(inner: &Inner, workload: &Workload, blueprint: &mut Blueprint) -> Result<(), ExecutorError> {
+pub(super) async fn check(
+    inner: &Arc<Inner>,
+    workload: &Workload,
+    blueprint: &mut Blueprint,
+) -> Result<(), ExecutorError> {
     let mut found = BTreeMap::new();
     for (path, kind) in &blueprint.host_paths {
-        found.insert(path.clone(), one(inner, workload, path, *kind)?);
+        found.insert(path.clone(), one(inner, workload, path, *kind).await?);
     }
     inner.waits.forget(&workload.id);
-    if let Some(user) = inner.user() {
-        let shut = |(path, found): (&String, &Found)| shut_to(user, path, &found.real);
-        blueprint.warn(&found.iter().filter_map(shut).collect::<Vec<_>>());
-    }
+    blueprint.warn(&found.values().filter_map(|found| found.shut.clone()).collect::<Vec<_>>());
     devices::give(blueprint, &found);
     Ok(())
 }
@@ -75,8 +81,8 @@ fn shut_to(user: User, path: &str, real: &Path) -> Option<String> {
 }
 
 /// Checks the paths of those containers of a pod that is there already.
-pub(super) fn check_again(
-    inner: &Inner,
+pub(super) async fn check_again(
+    inner: &Arc<Inner>,
     workload: &Workload,
     job: &PodJob,
     containers: &[&str],
@@ -84,40 +90,51 @@ pub(super) fn check_again(
     let all = job.spec.init_containers.iter().chain(&job.spec.containers);
     for mount in all.filter(|one| containers.contains(&one.name.as_str())).flat_map(|one| &one.mounts) {
         if let Some(Volume::HostPath { path, kind }) = job.spec.volumes.get(&mount.volume) {
-            one(inner, workload, path, *kind)?;
+            one(inner, workload, path, *kind).await?;
         }
     }
     inner.waits.forget(&workload.id);
     Ok(())
 }
 
-fn one(inner: &Inner, workload: &Workload, path: &str, kind: HostPathType) -> Result<Found, ExecutorError> {
+async fn one(inner: &Arc<Inner>, workload: &Workload, path: &str, kind: HostPathType) -> Result<Found, ExecutorError> {
+    let (its, owned, remote) = (inner.clone(), path.to_owned(), workload.source == SourceKind::Flotta);
+    let looked = inner.path_calls.call(Path::new(path), move || look(&its, remote, &owned, kind)).await;
+    let error = |reason, message| Err(ExecutorError { reason, message });
     let waits = |what, message| {
         inner.waits.note(&workload.id, what);
-        Err(ExecutorError { reason: Reason::VolumeWait, message })
+        error(Reason::VolumeWait, message)
     };
+    match looked {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(PathError::Forbidden(message))) => error(Reason::ForbiddenByPolicy, message),
+        Ok(Err(PathError::Wrong(message))) => error(Reason::StartFailed, message),
+        Ok(Err(PathError::Absent(message))) => waits(What::Path(path.into()), message),
+        Ok(Err(PathError::Awaited(real, why))) => {
+            let message = format!("waits for hostPath {path}: {why}");
+            waits(What::Mount(real, why), message)
+        }
+        // Nothing would tell when it answers again: tried again after the usual wait.
+        Err(why) => error(Reason::VolumeWait, format!("waits for hostPath {path}: {why}")),
+    }
+}
+
+fn look(inner: &Inner, remote: bool, path: &str, kind: HostPathType) -> Result<Found, PathError> {
     let real = nearest(Path::new(path));
     let awaited = inner.setting.awaited.borrow().at(&real).map(str::to_owned);
     if let Some(why) = awaited {
-        let message = format!("waits for hostPath {path}: {why}");
-        return waits(What::Mount(real, why), message);
+        return Err(PathError::Awaited(real, why));
     }
-    let policy = (workload.source == SourceKind::Flotta).then_some(&inner.setting.policy);
     let there = Path::new(path).exists();
-    match host_path(path, kind, policy) {
-        Err(PathError::Forbidden(message)) => Err(ExecutorError { reason: Reason::ForbiddenByPolicy, message }),
-        Err(PathError::Wrong(message)) => Err(ExecutorError { reason: Reason::StartFailed, message }),
-        Err(PathError::Absent(message)) => waits(What::Path(path.into()), message),
-        Ok(found) => {
-            // What was made now is for those in the pod, and root there is that user here.
-            if let Some(user) = inner.user().filter(|_| !there)
-                && let Err(why) = user.own_path(path)
-            {
-                tracing::warn!(workload = %workload.id, path, %why, "a hostPath that was made stays root's");
-            }
-            Ok(found)
+    let mut found = host_path(path, kind, remote.then_some(&inner.setting.policy))?;
+    if let Some(user) = inner.user() {
+        // What was made now is for those in the pod, and root there is that user here.
+        if !there && let Err(why) = user.own_path(path) {
+            tracing::warn!(path, %why, "a hostPath that was made stays root's");
         }
+        found.shut = shut_to(user, path, &found.real);
     }
+    Ok(found)
 }
 
 /// Checks a path of the device, or makes it. The error: what is wrong and what would be right.
@@ -166,7 +183,7 @@ fn host_path(path: &str, kind: HostPathType, policy: Option<&Policy>) -> Result<
             "hostPath {path} is a device, which is refused for workloads of a server; to allow it, set remote.privileged: true on the device"
         )));
     }
-    Ok(Found { device, real })
+    Ok(Found { real, device, shut: None })
 }
 
 /// The number of the device at a path, if there is one.
@@ -205,6 +222,7 @@ mod tests {
             }
             Err(PathError::Wrong(_)) => "wrong",
             Err(PathError::Forbidden(_)) => "forbidden",
+            Err(PathError::Awaited(..)) => "awaited",
         };
         use HostPathType::{Any, BlockDevice, CharDevice, Directory, DirectoryOrCreate, File, FileOrCreate, Socket};
         let all = [Any, Directory, DirectoryOrCreate, File, FileOrCreate, Socket, CharDevice, BlockDevice];
@@ -228,6 +246,6 @@ mod tests {
             Path::new("/dev/loop-control").exists()
         );
         let null = host_path(&path("null"), Any, None).expect("there");
-        assert_eq!(null, Found { real: "/dev/null".into(), device: Some((1, 3)) });
+        assert_eq!(null, Found { real: "/dev/null".into(), device: Some((1, 3)), shut: None });
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn start(
         blueprint.warn(&images::ensure(inner, &workload.id, &images_of(&blueprint), &job.registries).await?);
         // Whatever comes of it: the next start asks anew, for the image may be what is to be mended.
         inner.images.used(&workload.id);
-        paths::check(inner, workload, &mut blueprint)?;
+        paths::check(inner, workload, &mut blueprint).await?;
         volumes::limit_sizes(inner, &mut blueprint).await?;
         match make(inner, workload, job, &blueprint).await {
             Ok(handle) => return started(inner, workload, &handle, &blueprint, cpu_quota_us).await,
@@ -296,7 +296,7 @@ pub(super) async fn resume(
     };
     if let Payload::Pod(job) = &workload.payload {
         let names: Vec<&str> = to_start.iter().map(|part| part.name.as_str()).collect();
-        paths::check_again(inner, workload, job, &names)?;
+        paths::check_again(inner, workload, job, &names).await?;
     }
     if to_start.iter().any(|part| paths::has_other_devices(part)) {
         let message = "a device that it was given has another number now: a new pod is needed".into();

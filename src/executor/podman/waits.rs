@@ -57,9 +57,12 @@ impl Waits {
     }
 }
 
-fn is_over(what: &What, awaited: &Awaited) -> bool {
+async fn is_over(inner: &Inner, what: &What, awaited: &Awaited) -> bool {
     match what {
-        What::Path(path) => path.exists(),
+        What::Path(path) => {
+            let owned = path.clone();
+            inner.path_calls.call(path, move || owned.exists()).await.unwrap_or(false)
+        }
         // Also for another reason: it is to be said.
         What::Mount(path, why) => awaited.at(path) != Some(why),
     }
@@ -76,7 +79,10 @@ pub(super) async fn follow(inner: Arc<Inner>) {
             What::Mount(..) => None::<&Path>,
         }));
         let mounts = awaited.borrow_and_update().clone();
-        for (id, what) in all.iter().filter(|(_, what)| is_over(what, &mounts)) {
+        for (id, what) in &all {
+            if !is_over(&inner, what, &mounts).await {
+                continue;
+            }
             {
                 let mut now = inner.waits.lock();
                 if now.get(id) != Some(what) {

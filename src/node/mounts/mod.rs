@@ -28,7 +28,7 @@ use crate::board::Board;
 use crate::model::mount::{Awaited, Wanted};
 use crate::model::policy::Policy;
 use crate::model::problem::Problem;
-use crate::path_watch::PathWatch;
+use crate::path_watch::{PathWatch, nearest};
 use crate::readiness::exceptional;
 
 /// What no event told is found by a look, this often; what failed is tried again.
@@ -72,10 +72,11 @@ impl Mounts {
         let (wishes, _) = self.wishes(&wanted);
         let table = Table::read(&read_mounts());
         let before = self.awaited.borrow().clone();
-        let awaited = wishes.iter().filter(|wish| table.on(&wish.directory).is_none()).map(|wish| {
-            let why =
-                before.at(&wish.directory).map_or_else(|| format!("{} is being mounted", wish.shown()), str::to_owned);
-            (wish.directory.clone(), why)
+        // Without links: so is what a pod uses looked at, and so the kernel lists its mounts.
+        let placed = wishes.iter().map(|wish| (nearest(&wish.directory), wish));
+        let awaited = placed.filter(|(directory, _)| table.on(directory).is_none()).map(|(directory, wish)| {
+            let why = before.at(&directory).map_or_else(|| format!("{} is being mounted", wish.shown()), str::to_owned);
+            (directory, why)
         });
         self.awaited.send_replace(Awaited::of(awaited));
         *now = wanted;
@@ -119,7 +120,7 @@ impl Mounts {
                 let (wish, why) = self.carry(wish).await;
                 if let Some(why) = why {
                     problems.push(Problem::new(place, format!("{why}; what uses a path there waits")));
-                    awaited.push((wish.directory, why));
+                    awaited.push((nearest(&wish.directory), why));
                 }
             }
             let awaited = Awaited::of(awaited);

@@ -97,15 +97,7 @@ mod tests {
     use crate::model::policy::HostPaths;
 
     fn policy() -> Policy {
-        Policy {
-            host_paths: HostPaths::Allow,
-            privileged: false,
-            host_network: false,
-            shell: false,
-            ansible: false,
-            mounts: true,
-            ours: Vec::new(),
-        }
+        Policy { host_paths: HostPaths::Allow, mounts: true, ..Policy::default() }
     }
 
     fn of(device: &str, options: &str, remote: bool, mounted: Mounted, source: Found, is_root: bool) -> String {

@@ -153,15 +153,7 @@ mod tests {
     use crate::model::policy::HostPaths;
 
     fn policy(mounts: bool) -> Policy {
-        Policy {
-            host_paths: HostPaths::Allow,
-            privileged: false,
-            host_network: false,
-            shell: false,
-            ansible: false,
-            mounts,
-            ours: vec!["/var/lib/flotta-agent".into()],
-        }
+        Policy { host_paths: HostPaths::Allow, mounts, ours: vec!["/var/lib/flotta-agent".into()], ..Policy::default() }
     }
 
     fn read(device: &str, directory: &str, kind: &str, options: &str, remote: bool) -> Result<Wish, String> {

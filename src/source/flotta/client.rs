@@ -1,5 +1,6 @@
 //! One exchange with the server: a request, and what came back. The only part that touches the network.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -9,13 +10,13 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::Semaphore;
 
 use super::identity::{Pair, Roots};
 use super::tls::{self, About, Time};
 use super::trusted_time::http_date;
 use super::wire::message::BASE;
 use crate::model::time::Wall;
+use crate::names::Lookups;
 
 /// To connect, TLS included.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -36,8 +37,7 @@ pub const MAX_ANSWER: usize = 64 * 1024;
 /// Idle windows of HTTP/2 cost nothing; a configuration that comes at once costs this much.
 const WINDOW: u32 = 256 * 1024;
 
-/// One look-up of a name at a time: a name server that does not answer keeps a thread for half a minute, and there are few.
-static LOOKUPS: Semaphore = Semaphore::const_new(1);
+static LOOKUPS: Lookups = Lookups::new();
 
 /// Asks the system, as everybody on the device does.
 struct Names;
@@ -45,13 +45,8 @@ struct Names;
 impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let permit = LOOKUPS.acquire().await?;
-            let found = tokio::task::spawn_blocking(move || {
-                // Given up by whoever asked or not, the thread is busy until the system answers.
-                let _until_it_is_answered = permit;
-                std::net::ToSocketAddrs::to_socket_addrs(&(name.as_str(), 0)).map(Iterator::collect::<Vec<_>>)
-            });
-            Ok(Box::new(found.await??.into_iter()) as Addrs)
+            let found = LOOKUPS.find(name.as_str()).await?;
+            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
 }
@@ -244,22 +239,4 @@ fn chain(why: &dyn std::error::Error) -> String {
     let text = words.pop().unwrap_or_else(|| why.to_string());
     // The number of the system's error says nothing to a person.
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::task::{Context, Poll, Waker};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn names_are_looked_up_one_at_a_time_so_that_a_dead_name_server_does_not_take_every_thread() {
-        let name = || "localhost".parse::<Name>().expect("a name");
-        let busy = LOOKUPS.acquire().await.expect("open");
-        let mut second = Names.resolve(name());
-        assert!(matches!(second.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
-        drop(busy);
-        let found: Vec<_> = second.await.expect("found").collect();
-        assert!(!found.is_empty() && found.iter().all(|at| at.ip().is_loopback()), "{found:?}");
-    }
 }

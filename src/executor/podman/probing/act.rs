@@ -11,7 +11,10 @@ use crate::executor::Handle;
 use crate::executor::podman::Inner;
 use crate::executor::podman::client::ApiError;
 use crate::model::pod::{Hook, HttpAction, ProbeAction};
+use crate::names::Lookups;
 use crate::probes::{Failure, door, grpc, http, words};
+
+static LOOKUPS: Lookups = Lookups::new();
 
 /// Whom it is done to.
 #[derive(Clone, Debug)]
@@ -103,8 +106,10 @@ async fn connect(inner: &Arc<Inner>, whom: &Whom, host: Option<&str>, port: u16)
         |address: SocketAddr| async move { TcpStream::connect(address).await.map_err(|why| Failure::of(words(&why))) };
     match host {
         Some(host) => {
-            let connected = TcpStream::connect((host, port)).await;
-            connected.map_err(|why| Failure::of(format!("{host}: {}", words(&why))))
+            let failed = |why: std::io::Error| Failure::of(format!("{host}: {}", words(&why)));
+            let found = LOOKUPS.find(host).await.map_err(failed)?;
+            let addresses: Vec<SocketAddr> = found.into_iter().map(|address| (address, port).into()).collect();
+            TcpStream::connect(addresses.as_slice()).await.map_err(failed)
         }
         None if whom.host_network => to((Ipv4Addr::LOCALHOST, port).into()).await,
         None => match address(inner, &whom.handle).await? {

@@ -15,10 +15,11 @@ mod care;
 mod hooks;
 mod table;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use self::act::Whom;
@@ -83,7 +84,8 @@ pub(super) async fn follow(inner: Arc<Inner>) {
         Ticks::Boot => Alarm::new().map_err(|why| tracing::error!("no timer: {why}; suspend is not noticed")).ok(),
         Ticks::Runtime(_) => None,
     };
-    let mut tries: JoinSet<(Try, Result<(), Failure>)> = JoinSet::new();
+    let mut tries: JoinSet<Result<(), Failure>> = JoinSet::new();
+    let mut under_way: HashMap<Id, Try> = HashMap::new();
     loop {
         let now = inner.ticks.now();
         let free = AT_ONCE.saturating_sub(tries.len());
@@ -92,7 +94,7 @@ pub(super) async fn follow(inner: Arc<Inner>) {
             (state.probing.take(now, free), state.probing.next())
         };
         for one in due {
-            tries.spawn(run(inner.clone(), one));
+            under_way.insert(tries.spawn(run(inner.clone(), one.clone())).id(), one);
         }
         let next = match next {
             Some(at) if at <= now && tries.len() >= AT_ONCE => {
@@ -103,8 +105,13 @@ pub(super) async fn follow(inner: Arc<Inner>) {
             next => next.unwrap_or(Mono(u64::MAX)),
         };
         tokio::select! {
-            Some(done) = tries.join_next(), if !tries.is_empty() => {
-                if let Ok((of, result)) = done {
+            Some(done) = tries.join_next_with_id(), if !tries.is_empty() => {
+                let (id, result) = match done {
+                    Ok(done) => done,
+                    // One that never came back would never be tried again.
+                    Err(why) => (why.id(), Err(Failure::own(format!("an error of the agent itself, please report it: {why}")))),
+                };
+                if let Some(of) = under_way.remove(&id) {
                     learn(&inner, &of, result).await;
                 }
             }
@@ -127,10 +134,9 @@ async fn rings(alarm: &mut Option<Alarm>, ticks: &Ticks, at: Mono) {
     tokio::time::sleep(at.since(ticks.now())).await;
 }
 
-async fn run(inner: Arc<Inner>, of: Try) -> (Try, Result<(), Failure>) {
+async fn run(inner: Arc<Inner>, of: Try) -> Result<(), Failure> {
     inner.setting.probes.tried.fetch_add(1, Ordering::Relaxed);
-    let whom =
-        Whom { handle: of.handle.clone(), container: of.container.clone(), pid: of.pid, host_network: of.host_network };
+    let whom = Whom { handle: of.handle, container: of.container, pid: of.pid, host_network: of.host_network };
     let result = match of.care.probe(of.kind) {
         Some(probe) => act::probe(&inner, &whom, &probe.action, probe.timeout).await,
         None => Ok(()),
@@ -138,7 +144,7 @@ async fn run(inner: Arc<Inner>, of: Try) -> (Try, Result<(), Failure>) {
     if result.is_err() {
         inner.setting.probes.failed.fetch_add(1, Ordering::Relaxed);
     }
-    (of, result)
+    result
 }
 
 async fn learn(inner: &Arc<Inner>, of: &Try, result: Result<(), Failure>) {

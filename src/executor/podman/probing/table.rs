@@ -244,6 +244,10 @@ impl Probing {
     /// What of a pod is not ready, in the order of its containers.
     pub(in crate::executor::podman) fn unready(&self, handle: &Handle, pod: &Pod) -> Vec<Unready> {
         let of = |part: &Part| {
+            if part.at.runs() && self.held.contains(&part.at.id) {
+                let why = "its postStart hook is not over".to_owned();
+                return Some(Unready { container: part.name.clone(), why, starting: true });
+            }
             let run = self.runs.get(&part.at.id).filter(|run| run.handle == *handle && run.pid == part.at.pid)?;
             let found = run.prober.unready()?;
             Some(Unready { container: part.name.clone(), why: found.why, starting: found.starting })
