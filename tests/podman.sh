@@ -103,6 +103,8 @@ containers_conf() {
         sys_resource || echo "default_ulimits = [\"nofile=$files:$files\", \"nproc=$processes:$processes\"]"
         systemd || echo 'log_driver = "k8s-file"'
         echo '[engine]'
+        # The processes that exec probes leave: as deploy/containers.conf.d has it.
+        echo 'exit_command_delay = 10'
         cgroup2 || echo 'runtime = "runc"'
         systemd || printf 'cgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
         # Else images from before netavark was there make podman look for CNI.

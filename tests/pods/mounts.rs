@@ -165,3 +165,57 @@ fn memory_and_other_directories_are_mounted_and_what_cannot_be_is_a_problem_with
     let all: Json = place.agent().get("/api/v1/device")["problems"].clone();
     assert_eq!(all.as_array().map(Vec::len), Some(3), "{all}");
 }
+
+/// In place of the program `mount`: of the file servers that it is asked for one never answers, one refuses, and one is good.
+const MOUNT: &str = r#"#!/bin/sh
+for directory; do :; done
+case "$*" in
+    *silent:/x*) echo $$ >> "$PIDS"; sleep 1000 & echo $! >> "$PIDS"; wait ;;
+    *refuses:/x*) echo 'mount.nfs: Connection refused' >&2; exit 32 ;;
+    *good:/x*) PATH=/usr/bin:/bin exec mount -t tmpfs -o size=64k none "$directory" ;;
+    *) echo "unexpected: $*" >&2; exit 1 ;;
+esac
+"#;
+
+#[test]
+fn a_file_server_that_does_not_answer_holds_up_no_other_mount_and_leaves_no_process() {
+    use std::os::unix::fs::PermissionsExt;
+    let Some(mut place) = Place::new() else { return };
+    fs::create_dir(place.path("bin")).expect("made");
+    let (program, pids) = (place.path("bin/mount"), place.path("pids"));
+    fs::write(&program, MOUNT).expect("written");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("its mode");
+    let server = |name: &str| {
+        let directory = place.path(&format!("mnt/{name}"));
+        let mount =
+            format!("{{ device: \"{name}:/x\", directory: \"{}\", type: nfs, options: soft }}", directory.display());
+        (Directory(directory), mount)
+    };
+    let (_silent, first) = server("silent");
+    let (_refuses, second) = server("refuses");
+    let (good, third) = server("good");
+    want(&place, &[first, second, third].join(", "));
+    writer(&place, &good.0);
+    let path = format!("{}:{}", place.path("bin").display(), "/usr/bin:/bin");
+    let pids = pids.display().to_string();
+    place.start_with(&[("PATH", &path), ("PIDS", &pids)]);
+    place.until_state("w", "running");
+    assert!(matches!(mounted(&good.0).as_slice(), [one] if one.contains("size=64k")), "{:?}", mounted(&good.0));
+    until_true("it wrote to the server", || good.0.join("data/file").exists());
+    until_true("it is said of the one that refuses", || {
+        problems(&place).contains("mount says: mount.nfs: Connection refused")
+    });
+    until_true("and of the one that does not answer", || problems(&place).contains("silent:/x on"));
+    let stages = || {
+        let table = fs::read_to_string("/proc/self/mountinfo").expect("the kernel's");
+        table.lines().filter(|line| line.contains(&format!("/flotta-agent/mounting/{}-", place.agent().pid()))).count()
+    };
+    until_true("the agent's own place for it is free again", || stages() == 0);
+    let all: Vec<i32> =
+        fs::read_to_string(&pids).expect("it was called").lines().filter_map(|pid| pid.parse().ok()).collect();
+    assert!(all.len() == 2 && all.iter().all(|pid| Path::new(&format!("/proc/{pid}")).exists()), "{all:?}");
+    place.delete("w.yaml");
+    place.is_empty();
+    place.terminate();
+    until_true("what hung ends with the agent", || all.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()));
+}

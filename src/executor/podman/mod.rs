@@ -31,6 +31,7 @@ mod files;
 mod images;
 pub mod labels;
 mod limit;
+mod linger;
 mod look;
 mod lost;
 mod networks;

@@ -10,7 +10,7 @@ use super::observe::Part;
 use super::probing::PodCare;
 use super::table::{Busy, Starting};
 use super::translate::{Blueprint, NewContainer, pod_name, translate};
-use super::{Inner, files, images, limit, look, networks, paths, ports, probing, provide, volumes};
+use super::{Inner, files, images, limit, linger, look, networks, paths, ports, probing, provide, volumes};
 use crate::executor::{ExecutorError, Handle, Instance};
 use crate::model::pod::{PodJob, PullPolicy};
 use crate::model::status::Reason;
@@ -39,6 +39,8 @@ pub(super) async fn start(
     let place = inner.place(abilities, &name);
     let mut blueprint = translate(workload, job, &place, cpu_quota_us);
     blueprint.warn(&Vec::from_iter(provide::warning(inner, job, &blueprint)));
+    let home = inner.user().and_then(super::user::User::home);
+    blueprint.warn(&Vec::from_iter(linger::warning(&job.spec, home.as_deref())));
     for again in [true, false] {
         blueprint.warn(&images::ensure(inner, &workload.id, &images_of(&blueprint), &job.registries).await?);
         // Whatever comes of it: the next start asks anew, for the image may be what is to be mended.

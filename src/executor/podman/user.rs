@@ -30,6 +30,10 @@ impl User {
         User { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
     }
 
+    pub(super) fn home(self) -> Option<PathBuf> {
+        entries().ok()?.into_iter().find(|entry| entry.user.uid == self.uid).map(|entry| entry.home)
+    }
+
     /// Makes a path the user's that was made for pods; nothing to do where the agent is that user. Never through a link:
     /// somebody may have put it there, to be given what it leads to.
     pub(super) fn own_path(self, path: &str) -> std::io::Result<()> {
@@ -155,20 +159,27 @@ fn plain(why: &std::io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// `name:password:uid:gid:…` of `/etc/passwd` (a device without a name service is the normal case).
-fn entries() -> std::io::Result<Vec<(String, User)>> {
+struct Entry {
+    name: String,
+    user: User,
+    home: PathBuf,
+}
+
+/// `name:password:uid:gid:comment:home:…` of `/etc/passwd` (a device without a name service is the normal case).
+fn entries() -> std::io::Result<Vec<Entry>> {
     let text = fs::read("/etc/passwd")?;
     let entry = |line: &str| {
         let mut fields = line.split(':');
         let (name, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        Some((name.to_owned(), User { uid: uid.parse().ok()?, gid: gid.parse().ok()? }))
+        let user = User { uid: uid.parse().ok()?, gid: gid.parse().ok()? };
+        Some(Entry { name: name.to_owned(), user, home: fields.nth(1).unwrap_or_default().into() })
     };
     Ok(String::from_utf8_lossy(&text).lines().filter_map(entry).collect())
 }
 
 fn main_group(uid: u32, else_gid: u32) -> User {
-    let known = entries().unwrap_or_default().into_iter().find(|(_, user)| user.uid == uid);
-    known.map_or(User { uid, gid: else_gid }, |(_, user)| user)
+    let known = entries().unwrap_or_default().into_iter().find(|entry| entry.user.uid == uid);
+    known.map_or(User { uid, gid: else_gid }, |entry| entry.user)
 }
 
 fn by_name(wanted: &str) -> Result<User, String> {
@@ -180,7 +191,7 @@ fn by_name(wanted: &str) -> Result<User, String> {
         };
     }
     let entries = entries().map_err(|why| format!("podman.rootless_user {wanted:?}: /etc/passwd: {}", plain(&why)))?;
-    entries.into_iter().find(|(name, _)| name == wanted).map(|(_, user)| user).ok_or_else(|| {
+    entries.into_iter().find(|entry| entry.name == wanted).map(|entry| entry.user).ok_or_else(|| {
         format!(
             "podman.rootless_user is {wanted:?}, and no such user exists on this device: create it (useradd), or name another"
         )

@@ -6,10 +6,9 @@
 use std::ffi::CString;
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags, mkdirat, openat};
 use rustix::io::Errno;
@@ -20,8 +19,8 @@ use super::table::{Entry, Table};
 use super::wish::{Source, Wish};
 use crate::path_watch::nearest;
 
-/// A file server that does not answer is given up for now.
-const PROGRAM: Duration = Duration::from_secs(60);
+/// Where mounts of the network are made, before they are bound to their places.
+pub(super) const STAGES: &str = "/run/flotta-agent/mounting";
 /// File systems that are tried where none is named, beside those that the kernel has loaded; the less particular ones last.
 const TRIED: [&str; 9] = ["ext4", "xfs", "btrfs", "f2fs", "exfat", "ntfs3", "iso9660", "udf", "vfat"];
 
@@ -75,11 +74,10 @@ pub(super) fn detach(directory: &Path) {
     }
 }
 
-/// Mounts it, or says which program has to.
-pub(super) fn mount(wish: &Wish, facts: &Facts) -> Result<Option<Program>, String> {
-    let directory = facts.directory.as_path();
+/// Opens where it is to be mounted.
+fn place(wish: &Wish, directory: &Path) -> Result<OwnedFd, String> {
     let place = open(directory).map_err(|why| format!("the directory cannot be opened: {why}"))?;
-    let through = format!("/proc/self/fd/{}", place.as_raw_fd());
+    let through = path_of(&place);
     if wish.remote {
         let mut entries = fs::read_dir(&through).map_err(|why| format!("the directory cannot be read: {why}"))?;
         if entries.next().is_some() {
@@ -89,17 +87,28 @@ pub(super) fn mount(wish: &Wish, facts: &Facts) -> Result<Option<Program>, Strin
             ));
         }
     }
+    Ok(place)
+}
+
+fn path_of(place: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", place.as_raw_fd())
+}
+
+/// Mounts what the kernel mounts by itself.
+pub(super) fn mount(wish: &Wish, facts: &Facts) -> Result<(), String> {
+    let directory = facts.directory.as_path();
+    let place = place(wish, directory)?;
+    let through = path_of(&place);
     let data = CString::new(wish.options.data.as_str()).map_err(|_| "its options have a zero in them".to_owned())?;
     let flags = wish.options.flags;
     let done = match (&wish.source, &facts.source) {
-        (Source::Network(kind), _) => return Ok(Some(Program::of(wish, kind, directory))),
         (Source::Memory, _) => sys_mount("tmpfs", &through, "tmpfs", flags, data.as_c_str()),
         (Source::Device(_, kind), Found::Device(real, _)) => {
             with_kind(kind.as_deref(), |kind| sys_mount(real.as_path(), &through, kind, flags, data.as_c_str()))
         }
         (Source::Bind(_), Found::Directory(real)) => {
             let from = open(real).map_err(|why| format!("{} cannot be opened: {why}", real.display()))?;
-            let from = format!("/proc/self/fd/{}", from.as_raw_fd());
+            let from = path_of(&from);
             let bind = MountFlags::BIND | MountFlags::REC;
             sys_mount(&from, &through, "", flags & bind, None::<&std::ffi::CStr>)
                 .and_then(|()| restrict(directory, flags))
@@ -108,14 +117,64 @@ pub(super) fn mount(wish: &Wish, facts: &Facts) -> Result<Option<Program>, Strin
     };
     done.map_err(|why| sentence(why, wish))?;
     tracing::info!(what = wish.mount.device, directory = %directory.display(), "mounted");
-    Ok(None)
+    Ok(())
+}
+
+/// A directory of the agent's own, in which a program mounts; gone with this.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) directory: PathBuf,
+}
+
+impl Stage {
+    pub(super) fn new() -> std::io::Result<Stage> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let directory = Path::new(STAGES).join(format!("{}-{next}", std::process::id()));
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        Ok(Stage { directory })
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        clear(&self.directory);
+    }
+}
+
+/// What is mounted there stays where it is bound to.
+fn clear(stage: &Path) {
+    while unmount(stage, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).is_ok() {}
+    if let Err(why) = fs::remove_dir(stage) {
+        tracing::warn!(directory = %stage.display(), %why, "it cannot be removed");
+    }
+}
+
+/// Takes away the stages of agents that were killed.
+pub(super) fn sweep() {
+    for entry in fs::read_dir(STAGES).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.split_once('-')).map(|(pid, _)| pid);
+        let is_anothers = |pid: &str| pid != std::process::id().to_string() && Path::new("/proc").join(pid).exists();
+        if !pid.is_some_and(is_anothers) {
+            clear(&entry.path());
+        }
+    }
+}
+
+/// Binds what a program has mounted to its place.
+pub(super) fn bind(wish: &Wish, stage: &Stage, directory: &Path) -> Result<(), String> {
+    let place = place(wish, directory)?;
+    sys_mount(&stage.directory, path_of(&place), "", MountFlags::BIND, None::<&std::ffi::CStr>)
+        .map_err(|why| sentence(why, wish))?;
+    tracing::info!(what = wish.mount.device, directory = %directory.display(), "mounted");
+    Ok(())
 }
 
 /// A bind takes its flags only afterwards; one that does not take them does not stay.
 fn restrict(directory: &Path, flags: MountFlags) -> Result<(), Errno> {
     let top = open(directory)?;
-    let through = format!("/proc/self/fd/{}", top.as_raw_fd());
-    mount_remount(&through, MountFlags::BIND | flags.difference(MountFlags::REC), c"").inspect_err(|_| {
+    mount_remount(path_of(&top), MountFlags::BIND | flags.difference(MountFlags::REC), c"").inspect_err(|_| {
         let _ = unmount(directory, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW);
     })
 }
@@ -172,50 +231,4 @@ fn open(directory: &Path) -> Result<OwnedFd, Errno> {
         };
     }
     Ok(at)
-}
-
-/// The program `mount`, for file systems that need a helper.
-#[derive(Debug)]
-pub(super) struct Program {
-    arguments: Vec<String>,
-    directory: PathBuf,
-}
-
-impl Program {
-    fn of(wish: &Wish, kind: &str, directory: &Path) -> Program {
-        let mut arguments = vec!["-t".to_owned(), kind.to_owned()];
-        if !wish.options.words.is_empty() {
-            arguments.extend(["-o".to_owned(), wish.options.words.clone()]);
-        }
-        arguments.extend(["--".to_owned(), wish.mount.device.clone(), directory.display().to_string()]);
-        Program { arguments, directory: directory.to_owned() }
-    }
-
-    /// Runs it.
-    pub async fn run(self) -> Result<(), String> {
-        let mut program = Command::new("mount");
-        program.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = program.spawn().map_err(|why| format!("the program mount cannot be run: {why}"))?;
-        let pid = rustix::process::Pid::from_child(&child);
-        let mut ends = tokio::task::spawn_blocking(move || child.wait_with_output());
-        let ended = match tokio::time::timeout(PROGRAM, &mut ends).await {
-            Ok(ended) => ended,
-            Err(_) => {
-                // Not waited for yet, so it is this process and no other.
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-                return Err(format!("mount has not ended within {} s", PROGRAM.as_secs()));
-            }
-        };
-        let output = ended
-            .map_err(std::io::Error::other)
-            .and_then(|output| output)
-            .map_err(|why| format!("the program mount cannot be waited for: {why}"))?;
-        if output.status.success() {
-            tracing::info!(directory = %self.directory.display(), "mounted");
-            return Ok(());
-        }
-        let said: String =
-            String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ").chars().take(300).collect();
-        Err(format!("mount says: {said}"))
-    }
 }

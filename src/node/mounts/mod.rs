@@ -4,17 +4,19 @@
 //!  wanted ─► wish (pure: is it allowed, what is it) ─► next (pure: is it there, is its device there) ─► carry (mount)
 //!            mountinfo, /dev (inotify; nothing polls) ─►┘                └─► Awaited: what uses a path there waits
 //! ```
-//! One task; it looks when the wishes, the mounts or the paths that are awaited change, and every 30 s. Nothing is unmounted,
+//! One task, which waits for no server ([`program`]); it looks when the wishes, the mounts or the paths that are awaited change, and every 30 s. Nothing is unmounted,
 //! but for what is left of a device that is gone, when it is to be mounted again.
 
 mod carry;
 mod next;
 mod options;
+mod program;
 mod table;
 mod wish;
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +24,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, watch};
 
 use self::next::{Next, next};
+use self::program::Programs;
 use self::table::Table;
 use self::wish::Wish;
 use crate::board::Board;
@@ -110,18 +113,23 @@ impl Mounts {
     pub async fn run(self: Arc<Mounts>, board: Arc<Board>) {
         let mut paths = PathWatch::new();
         let mut table = changes();
+        let mut programs = Programs::default();
+        let _ = tokio::task::spawn_blocking(carry::sweep).await;
         loop {
             let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let (wishes, mut problems) = self.wishes(&wanted);
             paths.follow(wishes.iter().filter_map(Wish::awaited));
+            programs.keep(|mount| wishes.iter().any(|wish| wish.mount == *mount));
             let mut awaited = Vec::new();
             for wish in wishes {
-                let place = place(wish.remote);
-                let (wish, why) = self.carry(wish).await;
-                if let Some(why) = why {
-                    problems.push(Problem::new(place, format!("{why}; what uses a path there waits")));
-                    awaited.push((nearest(&wish.directory), why));
-                }
+                let why = match self.carry(&wish).await {
+                    Ok(Done::There) => continue,
+                    Ok(Done::ByProgram(directory)) => programs.mount(&wish, &directory),
+                    Err(why) => why,
+                };
+                let why = format!("{} is awaited: {why}", wish.shown());
+                problems.push(Problem::new(place(wish.remote), format!("{why}; what uses a path there waits")));
+                awaited.push((nearest(&wish.directory), why));
             }
             let awaited = Awaited::of(awaited);
             self.tell(&wanted, awaited);
@@ -129,6 +137,7 @@ impl Mounts {
             let idle = wanted.is_empty();
             tokio::select! {
                 () = self.changed.notified() => continue,
+                () = programs.ended() => {}
                 () = paths.changed(), if !idle => {}
                 () = table_changed(&mut table), if !idle => {}
                 () = tokio::time::sleep(LOOK), if !idle => {}
@@ -151,34 +160,34 @@ impl Mounts {
     }
 
     /// Mounts one unless it is there; why it is not.
-    async fn carry(&self, wish: Wish) -> (Wish, Option<String>) {
-        let policy = self.policy.clone();
-        let of_task = wish.clone();
+    async fn carry(&self, wish: &Wish) -> Result<Done, String> {
+        let (policy, wish) = (self.policy.clone(), wish.clone());
         // A disk may take its time.
         let done = tokio::task::spawn_blocking(move || {
-            let wish = of_task;
             let facts = carry::look(&wish, &Table::read(&read_mounts()));
-            let todo = next(&wish, &facts, &policy);
-            match todo {
-                Next::There => Ok(None),
-                Next::Wait(why) => Err(why),
-                Next::Mount { stale } => {
-                    if stale {
-                        carry::detach(&facts.directory);
-                    }
-                    carry::mount(&wish, &facts)
-                }
+            let stale = match next(&wish, &facts, &policy) {
+                Next::There => return Ok(Done::There),
+                Next::Wait(why) => return Err(why),
+                Next::Mount { stale } => stale,
+            };
+            if stale {
+                carry::detach(&facts.directory);
+            }
+            match wish.of_network() {
+                Some(_) => Ok(Done::ByProgram(facts.directory)),
+                None => carry::mount(&wish, &facts).map(|()| Done::There),
             }
         });
-        let done = match done.await {
-            Ok(Ok(Some(program))) => program.run().await.map(|()| true),
-            Ok(Ok(None)) => Ok(false),
-            Ok(Err(why)) => Err(why),
-            Err(why) => Err(format!("an error of the agent itself, please report it: {why}")),
-        };
-        let shown = wish.shown();
-        (wish, done.err().map(|why| format!("{shown} is awaited: {why}")))
+        done.await.unwrap_or_else(|why| Err(format!("an error of the agent itself, please report it: {why}")))
     }
+}
+
+/// What came of one.
+enum Done {
+    /// It is mounted.
+    There,
+    /// A program has to mount it, on this directory.
+    ByProgram(PathBuf),
 }
 
 fn place(remote: bool) -> &'static str {

@@ -75,6 +75,14 @@ impl Wish {
         }
     }
 
+    /// The kind and the options, where a program has to mount it.
+    pub fn of_network(&self) -> Option<(&str, &str)> {
+        match &self.source {
+            Source::Network(kind) => Some((kind, &self.options.words)),
+            _ => None,
+        }
+    }
+
     /// For people.
     pub fn shown(&self) -> String {
         format!("{} on {}", shown(&self.mount.device), shown(&self.mount.directory))

@@ -278,3 +278,36 @@ fn a_pod_learns_of_itself_and_files_of_all_kinds_are_where_they_should_be() {
         place.terminate();
     }
 }
+
+#[test]
+fn a_command_of_a_probe_or_a_hook_has_the_secrets_of_its_container() {
+    for mut place in Place::each() {
+        let since = seconds();
+        let value = value(&place);
+        place.shared("host");
+        secret(&place, "keys", &value);
+        let (image, tag, host) = (image(), place.tag(), place.path("host").display().to_string());
+        place.pod(
+            "web",
+            "",
+            &format!(
+                "{{ terminationGracePeriodSeconds: 5, volumes: [ {{ name: host, hostPath: {{ path: \"{host}\" }} }} ], containers: [ {{ name: main, image: \"{image}\", command: [ /bin/sh, -c, 'printf %s \"$PASS\" > /dev/shm/pass; {WAITS}' ], env: [ {{ name: FLOTTA_TEST, value: {tag} }}, {{ name: PASS, valueFrom: {{ secretKeyRef: {{ name: keys, key: pass }} }} }} ], volumeMounts: [ {{ name: host, mountPath: /host }} ], readinessProbe: {{ periodSeconds: 1, exec: {{ command: [ /bin/sh, -c, '[ \"$PASS\" = \"$(cat /dev/shm/pass)\" ] && [ -n \"$PASS\" ] && echo ready >> /host/said' ] }} }}, lifecycle: {{ postStart: {{ exec: {{ command: [ /bin/sh, -c, '[ -n \"$PASS\" ] && echo started >> /host/said' ] }} }} }} }} ] }}"
+            ),
+        );
+        place.start();
+        let running = place.until_state("web", "running");
+        println!("{running}");
+        until_true("it was asked", || lines(&place.path("host/said")).len() > 2);
+        let needle = Needle::new(&value);
+        for found in search::files(&needle, &search::roots(&place), since) {
+            println!("{:o} {} {}", found.mode, found.uid, found.path.display());
+            assert!(found.private, "others can read {found:?}");
+        }
+        place.delete("web.yaml");
+        place.is_empty();
+        for found in search::files(&needle, &search::roots(&place), since) {
+            println!("after: {:o} {} {}", found.mode, found.uid, found.path.display());
+        }
+        place.terminate();
+    }
+}
