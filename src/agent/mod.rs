@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
@@ -144,9 +145,9 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let voice = Voice::new(topics, link.outlet(), board.clone(), numbers.clone());
 
     let (inputs, inbox) = mpsc::channel(INPUTS);
-    let probes = Arc::default();
+    let (probes, spare) = (Arc::default(), Arc::default());
     let mounts = Mounts::new(policy(config));
-    let executors = executors(config, &state, &device_id, (&inputs, &mounts), &probes);
+    let executors = executors(config, &state, &device_id, (&inputs, &mounts), (&probes, &spare));
     let setting = core::Setting {
         limits: Limits { starts: config.workloads.max_operations, ..Limits::default() },
         policy: policy(config),
@@ -162,7 +163,7 @@ pub async fn run(loaded: Loaded, ready: impl FnOnce(&Banner<'_>)) -> Result<(), 
     let server = server::Server::prepare(config, &state, &device_id, key, (&board, saver.hand(), before), &mut sources);
     let saves = saver.hand();
     let (commands, asked) = Commands::channel();
-    let reconcile = Loop::new(core, executors, intake.clone(), voice, saver, mounts.clone(), inputs.clone());
+    let reconcile = Loop::new(core, executors, intake.clone(), voice, saver, (mounts.clone(), spare), inputs.clone());
     let handle = reconcile.handle();
     let mounting = vital.spawn("what mounts", mounts.run(board.clone()));
     let looping = vital.spawn("the reconcile loop", reconcile.run(inbox, asked, sources));
@@ -229,7 +230,7 @@ fn executors(
     state: &StateDir,
     device_id: &str,
     (inputs, mounts): (&mpsc::Sender<crate::scheduler::Input>, &Mounts),
-    probes: &Arc<crate::probes::Counts>,
+    (probes, spare): (&Arc<crate::probes::Counts>, &Arc<AtomicBool>),
 ) -> BTreeMap<ExecutorId, Arc<dyn Executor>> {
     let (events, heard) = mpsc::channel(64);
     let env = BTreeMap::from([("DEVICE_ID".to_owned(), device_id.to_owned())]);
@@ -250,6 +251,7 @@ fn executors(
             user,
             shim: config.shim.clone(),
             probes: probes.clone(),
+            spare: spare.clone(),
         };
         let (events, heard) = mpsc::channel(64);
         let executor = PodmanExecutor::new(&config.podman.socket, setting, Arc::new(clock::wall), events);

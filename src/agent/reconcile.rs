@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -80,6 +81,7 @@ pub(super) struct Loop {
     saver: Saver,
     spaced: Spaced,
     mounts: Arc<Mounts>,
+    spare: Arc<AtomicBool>,
     inputs: mpsc::Sender<Input>,
     listing: BTreeSet<ExecutorId>,
     saved: watch::Sender<Counts>,
@@ -94,7 +96,7 @@ impl Loop {
         intake: Arc<Intake>,
         voice: Voice,
         saver: Saver,
-        mounts: Arc<Mounts>,
+        (mounts, spare): (Arc<Mounts>, Arc<AtomicBool>),
         inputs: mpsc::Sender<Input>,
     ) -> Loop {
         Loop {
@@ -105,12 +107,19 @@ impl Loop {
             saver,
             spaced: Spaced::default(),
             mounts,
+            spare,
             inputs,
             listing: BTreeSet::new(),
             saved: watch::Sender::default(),
             ends: mpsc::channel(1),
             done: Arc::default(),
         }
+    }
+
+    fn tell_lock(&self) {
+        let lock = self.core.reconciler().lock();
+        self.voice.board.set_locked(lock.is_some());
+        self.spare.store(lock.is_some(), Ordering::Relaxed);
     }
 
     pub(super) fn handle(&self) -> Handle {
@@ -128,7 +137,7 @@ impl Loop {
             self.wish(&news, &sources);
         }
         self.list_all();
-        self.voice.board.set_locked(self.core.reconciler().lock().is_some());
+        self.tell_lock();
         let (mut timer, mut steps) = (Timer::new(), listen_to_the_clock());
         let alive = self.voice.board.alive();
         let memory = Memory::default();
@@ -221,7 +230,7 @@ impl Loop {
         }
         let (save, result) = self.core.command(&command, &self.intake.gates(), clock::now());
         tracing::debug!(?command, "{}", result.as_ref().unwrap_or_else(|why| why));
-        self.voice.board.set_locked(self.core.reconciler().lock().is_some());
+        self.tell_lock();
         // Who asked may have gone: its answer is nobody's.
         let Some(save) = save else {
             let _ = answer.send(result);

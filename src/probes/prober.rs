@@ -222,12 +222,18 @@ impl Prober {
         }
     }
 
+    /// It is not ended for now, and asked on.
+    pub fn kept(&mut self) {
+        self.ending = false;
+    }
+
     /// Why it is not ready, if it is not.
     #[must_use]
     pub fn unready(&self) -> Option<NotReady> {
         let ended = |series: &&Series| series.kind != Kind::Readiness && series.verdict == Some(false);
         if let Some(series) = [&self.startup, &self.liveness].into_iter().flatten().find(ended) {
-            return Some(NotReady { why: format!("{}; it is being ended", series.failed()), starting: false });
+            let then = if self.ending { "it is being ended" } else { "it is ended when the device is unlocked" };
+            return Some(NotReady { why: format!("{}; {then}", series.failed()), starting: false });
         }
         let (series, starting) = match (&self.startup, &self.readiness) {
             (Some(startup), _) if startup.verdict != Some(true) => (startup, true),

@@ -121,6 +121,7 @@ impl World {
             runtime_dir: self.runtime_dir.clone(),
             policy,
             awaited: tokio::sync::watch::Sender::default().subscribe(),
+            spare: std::sync::Arc::default(),
             user: None,
             shim: "/nonexistent".into(),
             probes: Arc::default(),

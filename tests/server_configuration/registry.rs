@@ -102,6 +102,7 @@ fn setting(dir: &Path) -> Setting {
         runtime_dir: dir.join("runtime"),
         policy,
         awaited: tokio::sync::watch::Sender::default().subscribe(),
+        spare: std::sync::Arc::default(),
         user: None,
         shim: "/nonexistent".into(),
         probes: std::sync::Arc::default(),

@@ -16,6 +16,8 @@ use crate::world::World;
 const HOUR: u64 = 3_600_000;
 /// How long fresh seeds are run where nobody says it (`SIM_SECONDS`).
 const SECONDS: u64 = 8;
+/// How often a long run says how far it is, in seeds.
+const PROGRESS: u64 = 100;
 /// After so many seeds that fail the rest is left: there is enough to read.
 const FAILURES: usize = 32;
 
@@ -100,6 +102,9 @@ pub fn seeds() -> Tally {
             let seed = next.fetch_add(1, Relaxed);
             if !goes_on(seed) {
                 break;
+            }
+            if count.is_some() && seed > first && (seed - first).is_multiple_of(PROGRESS) {
+                println!("{} seeds, {:.0} CPU-seconds", seed - first, cpu() - before);
             }
             let ran = run(seed, None);
             if let Some(why) = &ran.failure {

@@ -230,6 +230,8 @@ impl World {
             if workload.cron.is_some() {
                 self.watch.begun.insert(step.id.clone(), wall);
                 self.watch.times.entry(step.id.clone()).or_default().0 += 1;
+                // The run before waits for nothing: should this one have to be resumed, that is no start of it.
+                self.watch.ended.remove(&step.id);
                 return;
             }
         }

@@ -110,6 +110,8 @@ pub struct Setting {
     pub shim: PathBuf,
     /// Where probes are counted.
     pub probes: Arc<ProbeCounts>,
+    /// While it says so, no probe ends a container: it could not be started again.
+    pub spare: Arc<AtomicBool>,
 }
 
 impl Setting {

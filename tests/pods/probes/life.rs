@@ -55,6 +55,25 @@ fn what_a_probe_ended_and_must_not_be_started_again_stays_down_and_has_failed() 
 }
 
 #[test]
+fn on_a_locked_device_that_keeps_what_runs_a_probe_ends_nothing_until_it_is_unlocked() {
+    let Some(mut place) = Place::new() else { return };
+    let out = out(&place);
+    place.pod("w", SOON, &with_out(&place, "", &[(place.container("c", &format!("rm -f /out/dead; {WAITS}")), ALIVE)]));
+    place.start();
+    place.until_state("w", "running");
+    let before = place.one("w", "c");
+    assert_eq!(place.client(&["host", "lock", "--keep"]).0, 0);
+    touch(out.join("dead"));
+    let failing =
+        place.until("w", "it is not ended", |w| message(w).contains("it is ended when the device is unlocked"));
+    assert_eq!((&failing["state"], &failing["reason"]), (&"degraded".into(), &"NotReady".into()), "{failing}");
+    assert_eq!(place.one("w", "c")["Pid"], before["Pid"], "it runs on");
+    assert_eq!(place.client(&["host", "unlock"]).0, 0);
+    place.until("w", "it was ended and started again", |w| w["restarts"] == 1 && w["state"] == "running");
+    assert_ne!(place.one("w", "c")["Pid"], before["Pid"]);
+}
+
+#[test]
 fn a_probes_own_grace_period_holds_where_it_ends_a_container() {
     let Some(mut place) = Place::new() else { return };
     let out = out(&place);

@@ -152,7 +152,8 @@ async fn learn(inner: &Arc<Inner>, of: &Try, result: Result<(), Failure>) {
         tracing::debug!(container = of.container, probe = of.kind.as_str(), why, own, "a probe failed");
     }
     let now = inner.now();
-    let (meaning, ending) = inner.table.lock().probing.result(of, result, now);
+    let spare = inner.setting.spare.load(Ordering::Relaxed);
+    let (meaning, ending) = inner.table.lock().probing.result(of, result, now, spare);
     if let Some(ending) = ending {
         let inner = inner.clone();
         tokio::spawn(async move { hooks::end(&inner, &ending).await });

@@ -193,8 +193,14 @@ impl Probing {
         tries
     }
 
-    /// What a try came to. Of a run that is over, or is another by now: nothing.
-    pub(super) fn result(&mut self, of: &Try, result: Result<(), Failure>, now: Now) -> (Meaning, Option<Ending>) {
+    /// What a try came to. Of a run that is over, or is another by now: nothing. `spare`: nothing is ended.
+    pub(super) fn result(
+        &mut self,
+        of: &Try,
+        result: Result<(), Failure>,
+        now: Now,
+        spare: bool,
+    ) -> (Meaning, Option<Ending>) {
         let run = self.runs.get_mut(&of.container).filter(|run| run.number == of.number);
         let (Some(run), Some(pod)) = (run, self.pods.get(&of.handle)) else { return (Meaning::Nothing, None) };
         if of.kind != Kind::Readiness && result.as_ref().is_err_and(|failed| failed.own) {
@@ -202,6 +208,10 @@ impl Probing {
             return (Meaning::Nothing, None);
         }
         let meaning = run.prober.result(of.kind, result.map_err(|failed| failed.why), now);
+        if spare && let Meaning::End(_) = meaning {
+            run.prober.kept();
+            return (Meaning::Changed, None);
+        }
         let ending = match &meaning {
             Meaning::End(why) => Some(Ending {
                 handle: run.handle.clone(),

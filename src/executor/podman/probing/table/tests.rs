@@ -127,7 +127,7 @@ fn a_result_of_an_earlier_run_says_nothing_of_this_one() {
     probing.hold("one");
     probing.release("one", true);
     probing.seen(&handle(), &pod("running", 6, START + 5), false, at(5));
-    let late = probing.result(&old, Err(Failure::of("no".into())), at(6));
+    let late = probing.result(&old, Err(Failure::of("no".into())), at(6), false);
     assert!(matches!(late, (Meaning::Nothing, None)), "{late:?}");
 }
 
@@ -135,7 +135,7 @@ fn a_result_of_an_earlier_run_says_nothing_of_this_one() {
 fn who_fails_its_liveness_probe_is_ended_in_the_probes_own_grace_period_and_that_is_remembered() {
     let mut probing = running(1);
     let liveness = tries(&mut probing, at(0)).into_iter().find(|one| one.kind == Kind::Liveness).expect("one");
-    let (meaning, ending) = probing.result(&liveness, Err(Failure::of("refused".into())), at(0));
+    let (meaning, ending) = probing.result(&liveness, Err(Failure::of("refused".into())), at(0), false);
     let ending = ending.expect("it is ended");
     assert_eq!(meaning, Meaning::End("its liveness probe failed once (refused)".into()));
     assert_eq!((ending.name.as_str(), ending.grace), ("c", Duration::from_secs(7)));
@@ -152,10 +152,23 @@ fn who_fails_its_liveness_probe_is_ended_in_the_probes_own_grace_period_and_that
 }
 
 #[test]
+fn what_could_not_be_started_again_is_not_ended_and_asked_on() {
+    let mut probing = running(1);
+    let liveness = tries(&mut probing, at(0)).into_iter().find(|one| one.kind == Kind::Liveness).expect("one");
+    let kept = probing.result(&liveness, Err(Failure::of("refused".into())), at(0), true);
+    assert!(matches!(kept, (Meaning::Changed, None)), "{kept:?}");
+    let unready = probing.unready(&handle(), &pod("running", 5, START));
+    assert!(unready[0].why.ends_with("it is ended when the device is unlocked"), "{unready:?}");
+    let again = tries(&mut probing, at(60)).into_iter().find(|one| one.kind == Kind::Liveness).expect("asked on");
+    let (_, ending) = probing.result(&again, Err(Failure::of("refused".into())), at(60), false);
+    assert!(ending.is_some(), "unlocked, it is");
+}
+
+#[test]
 fn what_could_not_be_asked_ends_nothing_and_is_not_ready() {
     let mut probing = running(1);
     for one in tries(&mut probing, at(0)) {
-        let (_, ending) = probing.result(&one, Err(Failure::own("podman is away".into())), at(0));
+        let (_, ending) = probing.result(&one, Err(Failure::own("podman is away".into())), at(0), false);
         assert!(ending.is_none());
     }
     let unready = probing.unready(&handle(), &pod("running", 5, START));
