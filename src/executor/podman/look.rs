@@ -82,11 +82,14 @@ pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Resul
         let handle = Handle(pod.pod_id.as_str().into());
         let known = state.pods.get(&handle);
         if known.is_none_or(|entry| entry.look < look) {
+            let mut ended = Vec::new();
             let mut entry = match known {
                 Some(entry) => Entry { pod, look, ..entry.clone() },
                 None => {
-                    let stopped = files::was_stopping(&inner.pod_dir(&pod.name));
-                    Entry { stopped, ..Entry::new(pod, look) }
+                    // What an agent before this one left.
+                    let dir = inner.pod_dir(&pod.name);
+                    ended = files::were_ended(&dir);
+                    Entry { stopped: files::was_stopping(&dir), ..Entry::new(pod, look) }
                 }
             };
             let over = |since: Wall| now.since(since) > entry.pod.grace.saturating_add(STOP_IS_OVER);
@@ -95,6 +98,7 @@ pub(super) async fn look(inner: &Arc<Inner>, only: Option<&WorkloadId>) -> Resul
                 files::unmark_stopping(&inner.pod_dir(&entry.pod.name));
             }
             let State { pods, probing, .. } = &mut *state;
+            ended.into_iter().for_each(|(container, began, why)| probing.note_ended(container, began, why));
             probing.seen(&handle, &entry.pod, entry.stopped.is_some(), both);
             pods.insert(handle.clone(), entry);
             inner.probing.notify_one();

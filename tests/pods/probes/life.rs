@@ -42,6 +42,27 @@ fn a_container_that_fails_its_liveness_probe_is_started_again_in_place_also_if_i
 }
 
 #[test]
+fn what_a_probe_ended_is_started_again_also_by_an_agent_after_this_one_though_it_says_it_ended_well() {
+    let Some(mut place) = Place::new() else { return };
+    let out = out(&place);
+    let container = (place.container("c", &format!("rm -f /out/dead; {WAITS}")), ALIVE);
+    place.pod(
+        "w",
+        "  retry: { constantBackoff: { periodSeconds: 20 } }\n",
+        &with_out(&place, "restartPolicy: OnFailure,", &[container]),
+    );
+    place.start();
+    place.until_state("w", "running");
+    touch(out.join("dead"));
+    place.until("w", "it was ended", |w| message(w).contains("its liveness probe failed 2 times"));
+    until_true("it is down", || place.one("w", "c")["ExitCode"] == 0 && place.one("w", "c")["Pid"] == 0);
+    place.kill();
+    place.start();
+    let again = place.until("w", "it runs again", |w| w["state"] == "running" || w["state"] == "exited");
+    assert_eq!(again["state"], "running", "{again}");
+}
+
+#[test]
 fn what_a_probe_ended_and_must_not_be_started_again_stays_down_and_has_failed() {
     let Some(mut place) = Place::new() else { return };
     let out = out(&place);

@@ -1,5 +1,6 @@
 //! What is done right after a container's start, and before it is asked to end.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ use tokio::time::Instant;
 use super::act::{self, Whom};
 use super::table::Ending;
 use crate::executor::Handle;
-use crate::executor::podman::Inner;
 use crate::executor::podman::client::ApiError;
 use crate::executor::podman::observe::Part;
+use crate::executor::podman::{Inner, files};
 use crate::model::pod::Hook;
 use crate::probes::Failure;
 
@@ -117,11 +118,14 @@ async fn is_still(inner: &Inner, ending: &Ending) -> bool {
 
 /// Ends a container because a probe or a hook says so; its hook before that is run. Who restarts it is the scheduler.
 pub(super) async fn end(inner: &Arc<Inner>, ending: &Ending) {
-    let begun = {
+    let (begun, name) = {
         let mut state = inner.table.lock();
-        state.probing.note_ended(ending);
-        state.probing.ending.insert(ending.container.clone())
+        state.probing.note_ended(ending.container.clone(), ending.started_at, ending.why.clone());
+        let name = state.pods.get(&ending.handle).map(|entry| entry.pod.name.clone());
+        (state.probing.ending.insert(ending.container.clone()), name)
     };
+    let dir = name.map(|name| inner.pod_dir(&name));
+    mark(dir.clone(), ending).await;
     tracing::info!(container = ending.name, pod = %ending.handle.0, why = ending.why, "is ended, to be started again as its restartPolicy says");
     let mut left = ending.grace;
     if let (true, Some(hook)) = (begun, &ending.care.lifecycle.pre_stop) {
@@ -137,6 +141,9 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: &Ending) {
     let still = ending.care.lifecycle.pre_stop.is_none() || is_still(inner, ending).await;
     let stopped = if still { inner.client.stop_within(&ending.container, left).await } else { Ok(()) };
     let now = inner.now();
+    if let (Err(_), Some(dir)) = (&stopped, dir) {
+        files::unmark_ended(&dir, &ending.container);
+    }
     let id = {
         let mut state = inner.table.lock();
         state.probing.ending.remove(&ending.container);
@@ -151,5 +158,15 @@ pub(super) async fn end(inner: &Arc<Inner>, ending: &Ending) {
     if let Some(id) = id {
         inner.table.hint(id);
         inner.hinted.notify_one();
+    }
+}
+
+/// For an agent after this one: what is ended now may say that it ended well.
+async fn mark(dir: Option<PathBuf>, ending: &Ending) {
+    let Some(dir) = dir else { return };
+    let (container, started_at, why) = (ending.container.clone(), ending.started_at, ending.why.clone());
+    let marked = tokio::task::spawn_blocking(move || files::mark_ended(&dir, &container, started_at, &why)).await;
+    if let Err(why) = marked {
+        tracing::error!(%why, "a mark was not written");
     }
 }

@@ -238,12 +238,12 @@ impl Probing {
         }
     }
 
-    /// Remembers why a run is ended: its end is a failure, whatever its exit code.
-    pub(super) fn note_ended(&mut self, ending: &Ending) {
+    /// Remembers why a run, which began then, is ended: its end is a failure, whatever its exit code.
+    pub(in crate::executor::podman) fn note_ended(&mut self, container: String, started_at: i64, why: String) {
         if self.ended.len() >= ENDED_MAX {
             self.ended.pop_first();
         }
-        self.ended.insert((ending.container.clone(), ending.started_at), ending.why.clone());
+        self.ended.insert((container, started_at), why);
     }
 
     /// Why the run that is over, or its last one, was ended, if a probe or a hook did.

@@ -139,7 +139,7 @@ fn who_fails_its_liveness_probe_is_ended_in_the_probes_own_grace_period_and_that
     let ending = ending.expect("it is ended");
     assert_eq!(meaning, Meaning::End("its liveness probe failed once (refused)".into()));
     assert_eq!((ending.name.as_str(), ending.grace), ("c", Duration::from_secs(7)));
-    probing.note_ended(&ending);
+    probing.note_ended(ending.container.clone(), ending.started_at, ending.why.clone());
     // Still there, being ended: it is said.
     assert!(!probing.unready(&handle(), &pod("stopping", 5, START)).is_empty());
     let ended = pod("exited", 0, START);
