@@ -1,10 +1,12 @@
 //! A connection that is made inside a pod's network, and used from outside of it.
 //!
-//! A pod of a user's podman has a network that nobody else reaches. A short-lived helper (the shim's program) joins the
-//! namespaces of a container, connects there, and hands the connected socket back: whatever is said over it, the agent says.
-//! The helper joins before it has any thread, which the kernel asks for, and before it has read anything but its arguments.
+//! A pod of a user's podman has a network that nobody else reaches. An agent that is root sends a thread into the container's
+//! network namespace, which makes a socket there and ends: a socket stays where it was made. For one that is not, a short-lived
+//! helper (the shim's program) joins the namespaces of the container, the user's too, connects there, and hands the connected
+//! socket back: the kernel lets no process with threads do that. It joins before it has read anything but its arguments.
 //!
 //! ```text
+//! agent ── thread: network namespace, socket ──► connect
 //! agent ── spawn: enter PID PORT ──► helper: user namespace (unless root), network namespace, connect
 //!   ◄──── one message on its standard input: `+` and the socket, or `-` or `!` and why not
 //! ```
@@ -24,6 +26,9 @@ use rustix::net::{
 };
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use tokio::net::TcpSocket;
+use tokio::sync::oneshot;
+
 use super::{Failure, words};
 
 /// The first argument of the helper.
@@ -33,6 +38,8 @@ const OWN: &str = "!";
 const THEIRS: &str = "-";
 /// The longest reason that is taken back.
 const WORDS_MAX: usize = 512;
+/// Of the thread: it lists the addresses of one network.
+const STACK: usize = 128 << 10;
 /// The agent ends it long before: a helper whose agent was killed.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -41,6 +48,32 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// # Errors
 /// Why not, in words.
 pub async fn through(helper: &Path, pid: i64, port: u16) -> Result<tokio::net::TcpStream, Failure> {
+    match by_thread(pid, port).await {
+        Some((socket, address)) => socket.connect(address).await.map_err(|why| Failure::of(words(&why))),
+        None => by_helper(helper, pid, port).await,
+    }
+}
+
+/// A socket in the network of a container's process, and where its port is there. `None`: the agent may not enter.
+async fn by_thread(pid: i64, port: u16) -> Option<(TcpSocket, SocketAddr)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let (made, socket) = oneshot::channel();
+    let enter = move || {
+        let network = std::fs::File::open(format!("/proc/{pid}/ns/net")).ok()?;
+        move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network)).ok()?;
+        let address = SocketAddr::new(own_address(), port);
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        Some((socket.ok()?, address))
+    };
+    // One of its own: it never comes back out of that network.
+    let thread = std::thread::Builder::new().name("door".into()).stack_size(STACK);
+    thread.spawn(move || made.send(enter())).ok()?;
+    socket.await.ok().flatten()
+}
+
+async fn by_helper(helper: &Path, pid: i64, port: u16) -> Result<tokio::net::TcpStream, Failure> {
     let own = |why: io::Error| Failure::own(format!("the agent cannot look into the pod's network: {}", words(&why)));
     let (ours, theirs) = UnixStream::pair().map_err(own)?;
     ours.set_nonblocking(true).map_err(own)?;

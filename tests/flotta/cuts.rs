@@ -33,19 +33,21 @@ fn a_configuration_that_is_cut_anywhere_leaves_the_last_one_in_force() {
         let bytes =
             site.server.exchanges().iter().find(|one| one.operation == Operation::Get).expect("it asked").answer_bytes
                 as u64;
+        // All of them beforehand, and one that stays: between two it may ask by itself, and would get the whole.
+        let cuts = || (part..bytes).step_by(PARTS as usize);
+        cuts().for_each(|at| site.server.fault(Operation::Get, Fault::cut_after(at)));
+        site.server.fault(Operation::Get, Fault::abort().for_ever());
         // Something new, of which no part may count.
         let mut other = quick();
         other["heartbeat"]["period_seconds"] = json!(2);
         site.server.set_configuration(ID, other);
         site.server.set_workloads(ID, json!([gated("v")]));
-        site.server.fault(Operation::Get, Fault::abort());
-        site.block(watch.next(|one| one.operation == Operation::Get && one.faulty)).expect("it asks");
-        for at in (part..bytes).step_by(PARTS as usize) {
-            site.server.fault(Operation::Get, Fault::cut_after(at));
+        for at in cuts() {
             site.hurried_from(&mut watch, "a cut answer", |one| cut(one, Operation::Get, at));
         }
         assert_eq!((site.workloads(), site.counted("flotta_server_configurations")), (vec!["w".to_owned()], 1));
         assert_eq!(site.until_waits("w")["since"], before["since"]);
+        site.server.clear_faults();
         // The rest of it, up to the whole.
         for at in ((bytes + part)..(bytes + 2 * HEAD)).step_by(PARTS as usize) {
             site.server.fault(Operation::Get, Fault::cut_after(at));

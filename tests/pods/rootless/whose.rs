@@ -122,6 +122,16 @@ fn an_agent_that_is_an_ordinary_user_runs_its_users_pods_and_says_that_roots_are
         out.display(),
         container.replace("trap", "touch /e/x /out/made; trap").trim_end_matches('}')
     ));
+    // The way into the pod's network: what is no root needs a helper for it.
+    let serves = place.container("c", &format!("httpd -p 8000 -h /bin; {WAITS}"));
+    place.pod(
+        "served",
+        "",
+        &format!(
+            "{{ containers: [ {}, readinessProbe: {{ tcpSocket: {{ port: 8000 }}, periodSeconds: 1 }} }} ] }}",
+            serves.trim_end_matches('}')
+        ),
+    );
     place.manifest("root.yaml", &format!(
         "apiVersion: management.project-flotta.io/v1alpha1\nkind: EdgeWorkload\nmetadata: {{ name: {} }}\nspec:\n  type: pod\n  pod: {{ spec: {{ containers: [ {container} ] }} }}\n",
         place.name("root")
@@ -140,6 +150,7 @@ fn an_agent_that_is_an_ordinary_user_runs_its_users_pods_and_says_that_roots_are
     assert_eq!(agent.uid(), user().uid);
     place.until_state("w", "running");
     place.until_state("volumes", "running");
+    place.until_state("served", "running");
     until_true("the pod wrote where it may", || out.join("deep/made").exists());
     assert_eq!(lines(&out.join("deep/made")), Vec::<String>::new());
     let lost = place.until_state("root", "error");
@@ -166,7 +177,7 @@ fn an_agent_that_is_an_ordinary_user_runs_its_users_pods_and_says_that_roots_are
     until_true("it runs again", || {
         place.containers("w").iter().any(|c| c["State"] == "running" && c["Pid"] != before["Pid"])
     });
-    for name in ["w", "volumes", "root"] {
+    for name in ["w", "volumes", "served", "root"] {
         place.delete(&format!("{name}.yaml"));
     }
     place.is_empty();
