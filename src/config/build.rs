@@ -208,7 +208,8 @@ impl Build<'_> {
             "state.dir" => self.config.state.dir = state_dir(host).unwrap_or_default(),
             "control.socket" => self.config.control.socket = self.config.state.control(),
             "podman.runtime_dir" => {
-                let users = || self.config.xdg_runtime_dir.join("flotta-agent");
+                // Beside the files of rootless pods, not among them: each podman's are swept by what it has.
+                let users = || self.config.xdg_runtime_dir.join("flotta-agent/system");
                 self.config.podman.runtime_dir = if host.uid == 0 { "/run/flotta-agent".into() } else { users() };
             }
             "shim" => {

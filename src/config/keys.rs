@@ -313,7 +313,7 @@ pub const KEYS: &[Key] = &[
     key(
         "podman.runtime_dir",
         "path",
-        Found("`/run/flotta-agent`; when not root `$XDG_RUNTIME_DIR/flotta-agent`"),
+        Found("`/run/flotta-agent`; when not root `$XDG_RUNTIME_DIR/flotta-agent/system`"),
         "Where files and variables of pods are while the pods are here, among them Secrets: should be in memory (tmpfs), and podman must see it under the same path. Those of rootless pods are in `flotta-agent` in the runtime directory of their podman's user.",
         put!(podman.runtime_dir, path),
     ),
