@@ -4,6 +4,9 @@ use super::super::device::lines;
 use super::super::specs::{DEAF, SOON, WAITS};
 use super::*;
 
+/// Lives again once it is started again; the first start takes nothing away, which a test may have made by then.
+const RECOVERS: &str = "test -e /out/begun && rm -f /out/dead; echo begun >> /out/begun";
+
 const ALIVE: &str =
     "livenessProbe: { exec: { command: [ test, \"!\", -e, /out/dead ] }, periodSeconds: 1, failureThreshold: 2 }";
 
@@ -11,7 +14,7 @@ const ALIVE: &str =
 fn a_container_that_fails_its_liveness_probe_is_started_again_in_place_also_if_it_says_it_ended_well() {
     for mut place in Place::each() {
         let out = out(&place);
-        let a = (place.container("a", &format!("echo begun >> /out/begun; rm -f /out/dead; {WAITS}")), ALIVE);
+        let a = (place.container("a", &format!("{RECOVERS}; {WAITS}")), ALIVE);
         let b = (place.container("b", WAITS), "");
         place.pod(
             "w",
@@ -45,7 +48,7 @@ fn a_container_that_fails_its_liveness_probe_is_started_again_in_place_also_if_i
 fn what_a_probe_ended_is_started_again_also_by_an_agent_after_this_one_though_it_says_it_ended_well() {
     let Some(mut place) = Place::new() else { return };
     let out = out(&place);
-    let container = (place.container("c", &format!("rm -f /out/dead; {WAITS}")), ALIVE);
+    let container = (place.container("c", &format!("{RECOVERS}; {WAITS}")), ALIVE);
     place.pod(
         "w",
         "  retry: { constantBackoff: { periodSeconds: 20 } }\n",
@@ -79,7 +82,7 @@ fn what_a_probe_ended_and_must_not_be_started_again_stays_down_and_has_failed() 
 fn on_a_locked_device_that_keeps_what_runs_a_probe_ends_nothing_until_it_is_unlocked() {
     let Some(mut place) = Place::new() else { return };
     let out = out(&place);
-    place.pod("w", SOON, &with_out(&place, "", &[(place.container("c", &format!("rm -f /out/dead; {WAITS}")), ALIVE)]));
+    place.pod("w", SOON, &with_out(&place, "", &[(place.container("c", &format!("{RECOVERS}; {WAITS}")), ALIVE)]));
     place.start();
     place.until_state("w", "running");
     let before = place.one("w", "c");
