@@ -88,7 +88,7 @@ fn costs(binary: &Path, podman: &Podman) {
     if let Some(socket) = user {
         let rest =
             windowed(binary, podman, pods, seconds, "readinessProbe: { tcpSocket: { port: 8000 } }", Some(&socket));
-        said("tcpSocket, by the helper inside a user's pod", pods, &rest);
+        said("tcpSocket, inside a user's pod", pods, &rest);
     } else {
         println!("  (no user's podman: FLOTTA_PODMAN_ROOTLESS_SOCKET is not set)");
     }
