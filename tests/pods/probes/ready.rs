@@ -18,15 +18,15 @@ fn a_pod_is_ready_while_all_its_readiness_probes_succeed_whatever_their_kind() {
         let out = out(&place);
         let exec = (
             place.container("exec", WAITS),
-            "readinessProbe: { exec: { command: [ sh, -c, \"test -e /out/ready || { echo no ready file >&2; exit 4; }\" ] }, periodSeconds: 1, failureThreshold: 1 }",
+            "readinessProbe: { exec: { command: [ sh, -c, \"test -e /out/ready || { echo no ready file >&2; exit 4; }\" ] }, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 1 }",
         );
         let http = (
             place.container("http", &format!("httpd -p 8001 -h /out; {WAITS}")),
-            "ports: [ { name: web, containerPort: 8001 } ], readinessProbe: { httpGet: { path: \"/ready?token=hush\", port: web }, periodSeconds: 1, failureThreshold: 1 }",
+            "ports: [ { name: web, containerPort: 8001 } ], readinessProbe: { httpGet: { path: \"/ready?token=hush\", port: web }, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 1 }",
         );
         let tcp = (
             place.container("tcp", &serves(8002)),
-            "readinessProbe: { tcpSocket: { port: 8002 }, periodSeconds: 1, failureThreshold: 1 }",
+            "readinessProbe: { tcpSocket: { port: 8002 }, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 1 }",
         );
         place.pod("w", SOON, &with_out(&place, "", &[exec, http, tcp]));
         place.start();
@@ -64,11 +64,11 @@ fn on_the_devices_network_probes_ask_the_device_itself_also_by_grpc_and_tls() {
         https.serve(false);
         out(&place);
         let by_grpc = format!(
-            "readinessProbe: {{ grpc: {{ port: {}, service: shop }}, periodSeconds: 1, failureThreshold: 1 }}",
+            "readinessProbe: {{ grpc: {{ port: {}, service: shop }}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 1 }}",
             grpc.port
         );
         let by_https = format!(
-            "readinessProbe: {{ httpGet: {{ scheme: HTTPS, path: /healthz, port: {}, httpHeaders: [ {{ name: X-Key, value: open-sesame }} ] }}, periodSeconds: 1, failureThreshold: 1 }}",
+            "readinessProbe: {{ httpGet: {{ scheme: HTTPS, path: /healthz, port: {}, httpHeaders: [ {{ name: X-Key, value: open-sesame }} ] }}, periodSeconds: 1, timeoutSeconds: 10, failureThreshold: 1 }}",
             https.port
         );
         let both = [(place.container("a", WAITS), by_grpc.as_str()), (place.container("b", WAITS), by_https.as_str())];
