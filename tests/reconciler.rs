@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use flotta_agent::executor::{Down, End, ExecutorError, ExecutorEvent, ExecutorId, Handle, Instance, Phase, Quota};
 use flotta_agent::gates::Gates;
+use flotta_agent::model::command::Command;
 use flotta_agent::model::desired::Desired;
 use flotta_agent::model::id::WorkloadId;
 use flotta_agent::model::profile::{ConditionRef, ProfileRef};
@@ -250,6 +251,21 @@ fn the_next_try_of_a_quota_is_not_said_as_a_restart() {
     device.turn(1_100);
     assert!(device.says().message.contains("not started again (restartPolicy: Never)"), "{}", device.says().message);
     assert_eq!(device.says().next_run, None);
+}
+
+#[test]
+fn on_a_locked_device_only_what_its_policy_starts_again_is_said_to_wait_for_the_unlock() {
+    for (policy, said) in [
+        (RestartPolicy::Always, "started again when the device is unlocked"),
+        (RestartPolicy::Never, "not started again (restartPolicy: Never)"),
+    ] {
+        let mut device =
+            Device::with(workload("open", None, policy), instance(degraded(1_000), 1, Quota::InForce(None)));
+        let lock = Command::Lock { keep: true };
+        device.reconciler.command(&lock, &device.gates, at(1_000)).expect("locked");
+        assert!(device.turn(1_000).steps.is_empty());
+        assert!(device.says().message.contains(said), "{}", device.says().message);
+    }
 }
 
 #[test]

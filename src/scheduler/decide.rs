@@ -276,7 +276,8 @@ fn says(book: &Book, seen: &Seen) -> (State, Reason) {
     }
 }
 
-fn awaited(book: &Book, down: &Down) -> bool {
+/// What is down is to be started again, as its restart policy says.
+pub(super) fn awaited(book: &Book, down: &Down) -> bool {
     book.desired.as_ref().is_some_and(|desired| again(desired.restart, down.end.code == Some(0)))
 }
 

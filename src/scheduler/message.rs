@@ -9,7 +9,7 @@ use crate::model::time::{Mono, Now, Wall};
 use crate::model::workload::{Kind, Payload, Workload};
 
 use super::book::{Book, Operation, Seen};
-use super::decide::{Lock, Reach, Reaches, Verdict};
+use super::decide::{Lock, Reach, Reaches, Verdict, awaited};
 
 mod schedule;
 
@@ -322,7 +322,9 @@ fn down(book: &Book, facts: &Facts, locked: bool, now: Now) -> String {
             format!("started again at {} ({} in a row)", now.wall_at(until).clock(), plural(facts.failures, "failure"))
         }
         (_, None) if matches!(book.operation, Some((Operation::Resume, _))) => "is being started again".into(),
-        (_, None) if locked => "started again when the device is unlocked (flotta-agent host unlock)".into(),
+        (_, None) if locked && all.iter().any(|one| awaited(book, one)) => {
+            "started again when the device is unlocked (flotta-agent host unlock)".into()
+        }
         (_, None) => format!("not started again (restartPolicy: {})", policy(book)),
     };
     format!("{}; the others run; {next}", said.join("; "))

@@ -30,6 +30,7 @@ impl User {
         User { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
     }
 
+    /// Where its own settings are.
     pub(super) fn home(self) -> Option<PathBuf> {
         entries().ok()?.into_iter().find(|entry| entry.user.uid == self.uid).map(|entry| entry.home)
     }
